@@ -1,0 +1,300 @@
+/* depwalk: the public C interface of the core.
+ *
+ * The core reads PE files, asks the processor and calls the Windows loader. It keeps no state, allocates no memory and
+ * prints nothing: a caller owns every struct and every array. Each listing function returns how many entries there are
+ * and stores at most `capacity` of them, so that a first call with capacity 0 counts and a second one fills.
+ *
+ * Files are hostile: every read is checked against the file's size and every loop is bounded by it. What a file promises
+ * but does not hold is recorded in dw_image.defects.
+ */
+#ifndef DEPWALK_H
+#define DEPWALK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#  if defined(DW_BUILD)
+#    define DW_API __declspec(dllexport)
+#  else
+#    define DW_API __declspec(dllimport)
+#  endif
+typedef wchar_t dw_char;
+#else
+#  if defined(__GNUC__)
+#    define DW_API __attribute__((visibility("default")))
+#  else
+#    define DW_API
+#  endif
+typedef char dw_char;
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* cffi reads from here to the mark at the end. */
+
+#define DW_ABI_VERSION 1
+#define DW_MAX_DEFECTS 16
+#define DW_MAX_NAME 32767
+#define DW_DIRECTORIES 16
+
+/* What a function answers. */
+enum {
+    DW_OK = 0,
+    DW_CANNOT_OPEN = 1,    /* the system refused; its error code is beside the status */
+    DW_EMPTY = 2,          /* the file has no bytes */
+    DW_NOT_PE = 3,         /* the file does not begin with "MZ" */
+    DW_TOO_LARGE = 4,      /* more bytes than this process can map */
+    DW_NOT_HERE = 5,       /* this system or processor has no such thing */
+    DW_REFUSED = 6         /* a Windows function failed; its error code is beside the status */
+};
+
+/* What is wrong with a file. The loader refuses the kinds below 100; the others only limit what can be read. */
+enum {
+    DW_DEFECT_CUT_DOS_HEADER = 1,
+    DW_DEFECT_NO_PE_SIGNATURE = 2,
+    DW_DEFECT_CUT_HEADERS = 3,
+    DW_DEFECT_CUT_SECTION_TABLE = 4,
+    DW_DEFECT_CUT_SECTION = 5,
+    DW_DEFECT_BAD_MAGIC = 6,
+    DW_DEFECT_MACHINE_AND_MAGIC_DISAGREE = 7,
+    DW_DEFECT_BAD_ALIGNMENT = 8,
+    DW_DEFECT_BAD_SECTION_ADDRESS = 9,
+    DW_DEFECT_BAD_IMAGE_SIZE = 10,
+    DW_DEFECT_UNREADABLE_IMPORTS = 11,
+    DW_DEFECT_UNREADABLE_EXPORTS = 101,
+    DW_DEFECT_UNREADABLE_DELAY_IMPORTS = 102,
+    DW_DEFECT_UNREADABLE_RESOURCES = 103,
+    DW_DEFECT_UNREADABLE_LOAD_CONFIG = 104,
+    DW_DEFECT_UNREADABLE_CLR_HEADER = 105,
+    DW_DEFECT_UNREADABLE_BOUND_IMPORTS = 106,
+    DW_DEFECT_UNSORTED_EXPORTS = 107
+};
+
+/* Optional-header data directories that depwalk reads. */
+enum {
+    DW_DIRECTORY_EXPORT = 0,
+    DW_DIRECTORY_IMPORT = 1,
+    DW_DIRECTORY_RESOURCE = 2,
+    DW_DIRECTORY_EXCEPTION = 3,
+    DW_DIRECTORY_SECURITY = 4,
+    DW_DIRECTORY_TLS = 9,
+    DW_DIRECTORY_LOAD_CONFIG = 10,
+    DW_DIRECTORY_BOUND_IMPORT = 11,
+    DW_DIRECTORY_DELAY_IMPORT = 13,
+    DW_DIRECTORY_CLR = 14
+};
+
+typedef struct dw_defect {
+    uint64_t offset;        /* bytes from the start of the file where the data should have been */
+    uint32_t kind;          /* DW_DEFECT_... */
+    uint32_t rva;           /* the same place in the loaded image, 0 in the headers */
+} dw_defect;
+
+/* `length` bytes at `offset` from the start of the file; there is no terminator within. */
+typedef struct dw_text {
+    uint32_t offset;
+    uint32_t length;
+} dw_text;
+
+typedef struct dw_directory {
+    uint32_t rva;           /* from the start of the file for DW_DIRECTORY_SECURITY */
+    uint32_t size;
+} dw_directory;
+
+/* The facts of one PE file. Fields that a cut file does not hold are 0. */
+typedef struct dw_image {
+    const uint8_t *data;
+    uint64_t size;          /* bytes in the file */
+    uint64_t image_base;
+    uint64_t chpe_metadata; /* address of the hybrid (ARM64EC, ARM64X) metadata, 0 if none */
+    uint32_t section_table; /* file offset */
+    uint32_t section_count;
+    uint32_t timestamp;
+    uint32_t checksum;
+    uint32_t size_of_image;
+    uint32_t size_of_headers;
+    uint32_t section_alignment;
+    uint32_t file_alignment;
+    uint32_t entry_point;   /* RVA, 0 if none */
+    uint32_t clr_flags;     /* COMIMAGE_FLAGS_..., valid if has_clr */
+    uint32_t directory_count;
+    uint32_t defect_count;
+    uint16_t machine;       /* IMAGE_FILE_MACHINE_... */
+    uint16_t magic;         /* 0x10B PE32, 0x20B PE32+ */
+    uint16_t characteristics;
+    uint16_t dll_characteristics;
+    uint16_t subsystem;
+    uint16_t linker_major, linker_minor;
+    uint16_t os_major, os_minor;
+    uint16_t subsystem_major, subsystem_minor;
+    uint16_t dependent_load_flags;
+    uint16_t has_clr;
+    uint16_t mapped;        /* 1 if dw_close has something to unmap */
+    dw_directory directories[DW_DIRECTORIES];
+    dw_defect defects[DW_MAX_DEFECTS];
+} dw_image;
+
+/* One imported DLL. Its symbols are entries [first_symbol, first_symbol + symbol_count) of the symbol array. */
+typedef struct dw_import {
+    dw_text dll;
+    uint32_t first_symbol;
+    uint32_t symbol_count;
+    uint32_t skipped;       /* 1 if the loader passes over this entry because its address table is empty */
+    uint32_t timestamp;     /* nonzero if bound */
+} dw_import;
+
+typedef struct dw_symbol {
+    dw_text name;           /* length 0 if imported by ordinal */
+    uint16_t hint;
+    uint16_t ordinal;       /* valid if name.length is 0 */
+} dw_symbol;
+
+typedef struct dw_counts {
+    uint32_t dlls;
+    uint32_t symbols;
+} dw_counts;
+
+typedef struct dw_export_info {
+    dw_text dll_name;       /* the name the file was linked as */
+    uint32_t base;          /* first ordinal */
+    uint32_t address_count;
+    uint32_t name_count;
+    uint32_t present;       /* 0 if the file has no export directory */
+} dw_export_info;
+
+typedef struct dw_export_address {
+    uint32_t rva;           /* 0 if this ordinal is not in use */
+    dw_text forwarder;      /* length 0 if not forwarded */
+} dw_export_address;
+
+typedef struct dw_export_name {
+    dw_text name;
+    uint32_t index;         /* into the address table; ordinal is base + index */
+} dw_export_name;
+
+/* How an import meets an export. */
+enum {
+    DW_RESOLVED = 0,
+    DW_UNRESOLVED = 1,      /* the exporter has no such name or ordinal */
+    DW_FORWARDED = 2,       /* found, and lies in another DLL */
+    DW_NO_EXPORTS = 3       /* the exporter has no export directory at all */
+};
+
+typedef struct dw_binding {
+    dw_text forwarder;      /* valid if result is DW_FORWARDED */
+    uint32_t symbol;        /* index into the importer's symbols of this DLL, from 0 */
+    uint32_t result;        /* DW_RESOLVED, ... */
+    uint32_t rva;
+} dw_binding;
+
+typedef struct dw_section {
+    uint8_t name[8];
+    uint32_t rva;
+    uint32_t virtual_size;
+    uint32_t offset;
+    uint32_t raw_size;
+    uint32_t characteristics;
+} dw_section;
+
+typedef struct dw_resource {
+    uint32_t id;            /* 0xFFFFFFFF if the resource has a name instead */
+    uint32_t language;
+    uint32_t offset;        /* file offset */
+    uint32_t size;
+} dw_resource;
+
+/* The version of this interface: a caller built for another one must not go on. */
+DW_API uint32_t dw_abi_version(void);
+
+/* Read the headers of a file and keep it mapped until dw_close. `path` is UTF-16 on Windows, bytes elsewhere.
+ * Returns DW_OK, also for a damaged file; DW_CANNOT_OPEN with the system's code in *os_error; DW_EMPTY; DW_NOT_PE;
+ * DW_TOO_LARGE. Only after DW_OK is there something to close. */
+DW_API int32_t dw_open(dw_image *image, const dw_char *path, uint32_t *os_error);
+
+/* The same for a file that is already in memory; the caller keeps `data` alive while the image is in use. */
+DW_API int32_t dw_parse(dw_image *image, const uint8_t *data, uint64_t size);
+
+DW_API void dw_close(dw_image *image);
+
+DW_API uint32_t dw_sections(const dw_image *image, dw_section *sections, uint32_t capacity);
+
+/* Imported DLLs with all their symbols, from directory DW_DIRECTORY_IMPORT or DW_DIRECTORY_DELAY_IMPORT. */
+DW_API dw_counts dw_imports(dw_image *image, uint32_t directory, dw_import *dlls, uint32_t dll_capacity,
+                            dw_symbol *symbols, uint32_t symbol_capacity);
+
+/* Names in the bound-import directory: information only, today's loader ignores it. */
+DW_API uint32_t dw_bound_imports(dw_image *image, dw_text *names, uint32_t capacity);
+
+DW_API dw_export_info dw_exports(dw_image *image);
+DW_API uint32_t dw_export_addresses(dw_image *image, dw_export_address *addresses, uint32_t capacity);
+DW_API uint32_t dw_export_names(dw_image *image, dw_export_name *names, uint32_t capacity);
+
+/* Look up one export as the loader does: by name from `hint` on, or by ordinal if length is 0. */
+DW_API dw_binding dw_lookup(dw_image *exporter, const char *name, uint32_t length, uint32_t hint, uint32_t ordinal);
+
+/* Match `count` symbols that dw_imports listed against an exporter. Stores those that are not simply resolved: missing
+ * ones and forwarded ones. Returns how many there are. */
+DW_API uint32_t dw_match(const dw_image *importer, const dw_symbol *symbols, uint32_t count, dw_image *exporter,
+                         dw_binding *bindings, uint32_t capacity);
+
+/* Resources of one type (16 version, 24 manifest), every id and language. */
+DW_API uint32_t dw_resources(dw_image *image, uint32_t type, dw_resource *resources, uint32_t capacity);
+
+/* Raw answers of the processor: EAX, EBX, ECX, EDX. DW_NOT_HERE if it is no x86. */
+DW_API int32_t dw_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t registers[4]);
+
+/* An extended control register. Only to be asked when CPUID leaf 1 reports OSXSAVE: the instruction faults otherwise. */
+DW_API int32_t dw_xgetbv(uint32_t index, uint64_t *value);
+
+/* One call of the Windows loader. It runs foreign code: only in a child made for it. */
+typedef struct dw_load_request {
+    const dw_char *path;
+    const dw_char *const *directories; /* for AddDllDirectory, in this order: the last is searched first */
+    uint32_t directory_count;
+    uint32_t default_flags; /* for SetDefaultDllDirectories, 0 to leave the process as it is */
+    uint32_t flags;         /* for LoadLibraryExW */
+} dw_load_request;
+
+typedef struct dw_load_result {
+    void *module;           /* NULL if the load failed */
+    uint32_t code;          /* GetLastError of the call that failed, 0 if none did */
+    uint32_t call;          /* DW_CALL_... that failed */
+    uint32_t directory;     /* index of the directory that AddDllDirectory refused */
+} dw_load_result;
+
+enum {
+    DW_CALL_NONE = 0,
+    DW_CALL_SET_DEFAULT_DLL_DIRECTORIES = 1,
+    DW_CALL_ADD_DLL_DIRECTORY = 2,
+    DW_CALL_LOAD_LIBRARY = 3
+};
+
+/* DW_OK if loaded, DW_REFUSED with the code in the result, DW_NOT_HERE off Windows. */
+DW_API int32_t dw_load(const dw_load_request *request, dw_load_result *result);
+
+/* Modules of this process in load order. */
+DW_API uint32_t dw_modules(void **modules, uint32_t capacity);
+
+/* Path of a module of this process: its length in characters, 0 on failure; at most `capacity` are stored. */
+DW_API uint32_t dw_module_path(void *module, dw_char *path, uint32_t capacity);
+
+/* The API-set map of this process, as it lies in memory: `*map` stays valid for the life of the process. */
+DW_API int32_t dw_api_set_map(const uint8_t **map, uint32_t *size);
+
+/* The KnownDLLs of this process's architecture, NUL-separated. Returns the characters needed; stores all or nothing. */
+DW_API uint32_t dw_known_dlls(dw_char *names, uint32_t capacity);
+
+/* Put a process into a new job that ends with its last handle. DW_REFUSED with GetLastError in *code. */
+DW_API int32_t dw_guard(void *process, void **job, uint32_t *code);
+DW_API void dw_unguard(void *job);
+
+/* cffi reads to here. */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

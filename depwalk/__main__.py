@@ -1,0 +1,16 @@
+"""python -m depwalk."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """The console script."""
+    from depwalk.cli import main as run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

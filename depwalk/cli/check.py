@@ -1,0 +1,127 @@
+"""depwalk TARGET...: will these files load, and if not, why."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from depwalk.cli import options as shared
+
+if TYPE_CHECKING:
+    import argparse
+
+    from depwalk.cli.terminal import Terminal
+    from depwalk.report.text import Line
+    from depwalk.result import Result
+
+DESCRIPTION = """\
+Why does this DLL or Python extension not load? depwalk names the module at fault,
+who needs it, the cause, and the remedy.
+
+  python -m depwalk path\\to\\module.pyd
+
+Exit status: 0 it loads, 1 it fails, 2 wrong usage or unreadable file, 3 not known.
+On Windows the file is loaded in a child process that is thrown away; --no-load prevents that."""
+
+_STATUS = {"loads": 0, "fails": 1, "unknown": 3}
+_SUFFIXES = (".pyd", ".dll", ".exe")
+
+
+class UsageError(Exception):
+    """Something the user gave cannot be used; the text is one line for a person."""
+
+
+def configure_parser(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments and the shared ones."""
+    parser.add_argument("targets", metavar="TARGET", nargs="+", help="a .pyd, .dll or .exe file")
+    shared.add_target_options(parser)
+    shared.add_load_options(parser)
+    shared.add_output_options(parser)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Check each target, print the reports, and return the worst status."""
+    statuses = []
+    reports = []
+    for path in options.targets:
+        try:
+            result = _check(path, options)
+        except UsageError as error:
+            print(f"depwalk: {error}", file=sys.stderr)
+            statuses.append(2)
+            continue
+        statuses.append(_STATUS[result.verdict])
+        reports.append(result)
+    try:
+        _write(reports, options)
+    except OSError as error:
+        print(f"depwalk: {options.output or 'standard output'}: {error.strerror}", file=sys.stderr)
+        return 2
+    return max(statuses, key=_SEVERITY.index)
+
+
+# From best to worst: what cannot be read at all is worse than what is known to fail.
+_SEVERITY = [0, 3, 1, 2]
+
+
+def _check(path: str, options: argparse.Namespace) -> Result:
+    from depwalk import image
+    from depwalk.result import diagnose
+    from depwalk.target.choose import choose
+
+    if os.path.isdir(path):
+        raise UsageError(f"{path}: {_about_directory(path)}")
+    try:
+        return diagnose(
+            path,
+            lambda file: choose(file, shared.choice(options), shared.machine()),
+            load=not options.no_load,
+            timeout=options.timeout,
+        )
+    except (image.UnreadableFile, ValueError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _about_directory(path: str) -> str:
+    try:
+        names = sorted(name for name in os.listdir(path) if name.lower().endswith(_SUFFIXES))
+    except OSError as error:
+        return error.strerror or "cannot be read"
+    if not names:
+        return "a directory without .pyd, .dll or .exe files"
+    return f"a directory; name a file in it, such as {names[0]}"
+
+
+def _write(results: list[Result], options: argparse.Namespace) -> None:
+    if options.format == "json":
+        from depwalk.report import json
+
+        lines = [json.render(result) for result in results]
+        _print_plain(lines, options.output)
+        return
+    from depwalk.cli.terminal import Terminal
+
+    terminal = Terminal(options.output)
+    pages: list[list[Line]] = [_page(result, options, terminal) for result in results]
+    terminal.show([line for page in pages for line in page])
+
+
+def _page(result: Result, options: argparse.Namespace, terminal: Terminal) -> list[Line]:
+    from depwalk.report import text
+
+    if options.quiet:
+        return list(text.verdict(result, terminal.width))[:1]
+    return text.render(
+        result, width=terminal.width, glyphs=terminal.glyphs, everything=options.all, verbose=options.verbose
+    )
+
+
+def _print_plain(lines: list[str], output: str | None) -> None:
+    content = "".join(f"{line}\n" for line in lines)
+    if output is not None:
+        with open(output, "w", encoding="utf-8", newline="\n") as file:
+            file.write(content)
+        return
+    sys.stdout.buffer.write(content.encode("utf-8"))
+    sys.stdout.flush()

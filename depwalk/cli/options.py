@@ -1,0 +1,95 @@
+"""Options that every analysing command shares, and the only place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from depwalk.loader import DEFAULT_TIMEOUT
+from depwalk.search import path_entries
+from depwalk.target import python, windows
+from depwalk.target.choose import Choice, Machine
+
+if TYPE_CHECKING:
+    import argparse
+
+FORMATS = ("text", "json")
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """Where the file would run."""
+    group = parser.add_argument_group("where it would run")
+    group.add_argument(
+        "--python",
+        metavar="EXE|X.Y",
+        help=f"who loads it: {python.NAMES} (default: this interpreter on Windows, elsewhere read off the file)",
+    )
+    group.add_argument("--windows", metavar="NAME", help=f"{windows.NAMES} (default: live on Windows, else 11)")
+    group.add_argument("--root", metavar="DIR", help="a Windows system drive or Wine prefix to resolve against")
+    group.add_argument(
+        "--dll-dir",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a directory that the program adds, as by os.add_dll_directory (repeatable); "
+        "for Python before 3.8 it goes in front of PATH",
+    )
+    group.add_argument("--path", metavar="VALUE", help="a PATH to assume, entries separated by ;")
+    group.add_argument(
+        "--with-runtime",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a redistributable to assume: vc14[=14.38], vc12, vc11, vc10, vc9, vc8, ucrt (repeatable)",
+    )
+
+
+def add_load_options(parser: argparse.ArgumentParser) -> None:
+    """Whether and how the real loader is asked."""
+    group = parser.add_argument_group("asking the real loader (on Windows)")
+    group.add_argument("--no-load", action="store_true", help="never run foreign code: predict from the files alone")
+    group.add_argument(
+        "--timeout", metavar="S", type=_seconds, default=DEFAULT_TIMEOUT, help="seconds a load may take (default: 30)"
+    )
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """What is shown, and where."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    group.add_argument("-o", "--output", metavar="FILE", help="write there and not to standard output")
+    group.add_argument("--all", action="store_true", help="show the whole tree, the DLLs of Windows too")
+    group.add_argument("-q", "--quiet", action="store_true", help="the verdict only")
+    group.add_argument("-v", "--verbose", action="store_true", help="say for each file by which rule it was found")
+
+
+def choice(options: argparse.Namespace) -> Choice:
+    """What the user asked for."""
+    return Choice(
+        windows=options.windows,
+        root=options.root,
+        python=options.python,
+        dll_dirs=tuple(options.dll_dir),
+        path=path_entries(options.path, ";") if options.path is not None else None,
+        runtimes=tuple(options.with_runtime),
+    )
+
+
+def machine() -> Machine | None:
+    """What this machine is; None if it does not run Windows."""
+    if sys.platform != "win32":
+        return None
+    return Machine(
+        system_root=os.environ.get("SystemRoot", "C:\\Windows"),  # noqa: SIM112  (its name as Windows writes it)
+        executable=getattr(sys, "_base_executable", "") or sys.executable,
+        path=path_entries(os.environ.get("PATH", "")),
+        cwd=os.getcwd(),
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 86_400:
+        raise ValueError(text)
+    return value

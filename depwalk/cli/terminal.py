@@ -1,0 +1,70 @@
+"""Where text goes: a terminal with colour and tree glyphs if it has them, else plain text of 80 columns."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from depwalk.report import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from depwalk.report.text import Glyphs, Line
+
+_PLAIN_WIDTH = 80
+_WIDEST = 120  # longer lines are hard to read
+_STYLES = {"bad": "bold red", "warn": "yellow", "good": "bold green", "head": "bold"}
+
+
+class Terminal:
+    """The output of one run: standard output, or a file."""
+
+    def __init__(self, output: str | None) -> None:
+        self.output = output
+        self.is_terminal = output is None and sys.stdout.isatty()
+
+    @property
+    def width(self) -> int:
+        """Columns to use."""
+        if not self.is_terminal:
+            return _PLAIN_WIDTH
+        return max(40, min(shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns - 1, _WIDEST))
+
+    @property
+    def glyphs(self) -> Glyphs:
+        """Tree glyphs that the output can encode; plain ones where nobody looks at a terminal."""
+        if not self.is_terminal:
+            return text.ASCII
+        try:
+            text.UNICODE.branch.encode(sys.stdout.encoding or "ascii")
+        except UnicodeEncodeError:
+            return text.ASCII
+        return text.UNICODE
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Print lines, in colour if a person looks at them. Raises OSError if a file cannot be written."""
+        if self.output is not None:
+            with open(self.output, "w", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{line.text}\n" for line in lines)
+        elif self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
+            self._show_styled(lines)
+        else:
+            for line in lines:
+                _print_encodable(line.text)
+
+    def _show_styled(self, lines: Iterable[Line]) -> None:
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(highlight=False, soft_wrap=True)
+        for line in lines:
+            console.print(Text(line.text, style=_STYLES.get(line.style, "")))
+
+
+def _print_encodable(line: str) -> None:
+    """Print a line; characters the output cannot show are escaped, never an error."""
+    encoding = sys.stdout.encoding or "ascii"
+    print(line.encode(encoding, "backslashreplace").decode(encoding))

@@ -1,0 +1,238 @@
+"""The cffi binding of the core: the only module that talks to C.
+
+Nothing here interprets an answer. A struct comes back as a tuple or as its cdata, a file's names as bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from depwalk._binding import ffi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+LIBRARY = Path(__file__).with_name(f"_core{SUFFIX}")
+lib: Any = ffi.dlopen(str(LIBRARY))
+
+IMPORT: int = lib.DW_DIRECTORY_IMPORT
+DELAY_IMPORT: int = lib.DW_DIRECTORY_DELAY_IMPORT
+_DIRECTORIES = (IMPORT, DELAY_IMPORT)
+
+# The structs of depwalk.h that come in arrays, as struct formats.
+_IMPORT = struct.Struct("=6I")
+_SYMBOL = struct.Struct("=IIHH")
+_EXPORT_NAME = struct.Struct("=III")
+_EXPORT_ADDRESS = struct.Struct("=III")
+_BINDING = struct.Struct("=5I")
+_RESOURCE = struct.Struct("=4I")
+_TEXT = struct.Struct("=II")
+
+
+class CoreError(Exception):
+    """The core could not open a file: `status` is DW_EMPTY, DW_NOT_PE, ...; `os_error` the system's code or 0."""
+
+    def __init__(self, status: int, os_error: int) -> None:
+        super().__init__(status, os_error)
+        self.status = status
+        self.os_error = os_error
+
+
+class Dll(NamedTuple):
+    """One imported DLL: its name and where its symbols lie among those of the directory."""
+
+    name: bytes
+    first: int
+    symbols: int
+    skipped: bool
+    bound: bool
+
+
+class Binding(NamedTuple):
+    """An import that an export does not simply satisfy: `result` is DW_UNRESOLVED, DW_FORWARDED or DW_NO_EXPORTS."""
+
+    symbol: int
+    result: int
+    rva: int
+    forwarder: bytes
+
+
+class File:
+    """One open PE file. `facts` is its dw_image, which stays readable as long as this object lives."""
+
+    def __init__(self, path: str | os.PathLike[str] | None, data: bytes | None = None) -> None:
+        """Open `path`, or parse `data`. Raises CoreError."""
+        self.facts: Any = ffi.new("dw_image *")
+        os_error = ffi.new("uint32_t *")
+        if data is not None:
+            self._keep = ffi.from_buffer(data)
+            status = lib.dw_parse(self.facts, self._keep, len(data))
+        else:
+            status = lib.dw_open(self.facts, _native_path(os.fspath(path or "")), os_error)
+        if status != lib.DW_OK:
+            raise CoreError(status, os_error[0])
+        self.facts = ffi.gc(self.facts, lib.dw_close)
+        self.content: Any = ffi.buffer(self.facts.data, self.facts.size)
+        self._symbols: dict[int, tuple[Any, int]] = {}
+
+    def defects(self) -> list[tuple[int, int, int]]:
+        """(kind, file offset, RVA) of everything found wrong so far."""
+        found = self.facts.defects
+        return [(found[i].kind, found[i].offset, found[i].rva) for i in range(self.facts.defect_count)]
+
+    def imports(self, directory: int) -> list[Dll]:
+        """Imported DLLs of a directory (IMPORT or DELAY_IMPORT)."""
+        dll_room, symbol_room = 64, 4096
+        while True:
+            dlls = ffi.new("dw_import[]", dll_room)
+            symbols = ffi.new("dw_symbol[]", symbol_room)
+            counts = lib.dw_imports(self.facts, directory, dlls, dll_room, symbols, symbol_room)
+            if counts.dlls <= dll_room and counts.symbols <= symbol_room:
+                break
+            dll_room, symbol_room = max(counts.dlls, 1), max(counts.symbols, 1)
+        self._symbols[directory] = (symbols, counts.symbols)
+        return [
+            Dll(self._text(offset, length), first, count, bool(skipped), bool(bound))
+            for offset, length, first, count, skipped, bound in _rows(_IMPORT, dlls, counts.dlls)
+        ]
+
+    def symbols(self, directory: int, first: int, count: int) -> Iterator[tuple[bytes, int, int]]:
+        """(name, hint, ordinal) of imported symbols; the name is empty for an import by ordinal."""
+        array, _ = self._symbols[directory]
+        for offset, length, hint, ordinal in _rows(_SYMBOL, array + first, count):
+            yield self._text(offset, length), hint, ordinal
+
+    def match(self, directory: int, first: int, count: int, exporter: File) -> list[Binding]:
+        """Imports that the exporter lacks or forwards."""
+        array, _ = self._symbols[directory]
+        room = 256
+        while True:
+            bindings = ffi.new("dw_binding[]", room)
+            found = lib.dw_match(self.facts, array + first, count, exporter.facts, bindings, room)
+            if found <= room:
+                break
+            room = found
+        return [
+            Binding(symbol, result, rva, exporter._text(offset, length))
+            for offset, length, symbol, result, rva in _rows(_BINDING, bindings, found)
+        ]
+
+    def lookup(self, name: bytes, ordinal: int) -> Binding:
+        """One export, by name or, if that is empty, by ordinal."""
+        found = lib.dw_lookup(self.facts, name, len(name), 0xFFFFFFFF, ordinal)
+        return Binding(0, found.result, found.rva, self._text(found.forwarder.offset, found.forwarder.length))
+
+    @cached_property
+    def export_info(self) -> Any:
+        """The dw_export_info: base, counts, the name the file was linked as."""
+        return lib.dw_exports(self.facts)
+
+    def export_dll_name(self) -> bytes:
+        """The name in the export directory; empty if there is none."""
+        return self._text(self.export_info.dll_name.offset, self.export_info.dll_name.length)
+
+    def export_names(self) -> list[tuple[bytes, int]]:
+        """(name, index into the addresses) of every named export, in the table's order."""
+        room = max(self.export_info.name_count, 1)
+        names = ffi.new("dw_export_name[]", room)
+        count = lib.dw_export_names(self.facts, names, room)
+        content = self.content
+        rows = _rows(_EXPORT_NAME, names, count)
+        return [(content[offset : offset + length], index) for offset, length, index in rows]
+
+    def export_addresses(self) -> list[tuple[int, bytes]]:
+        """(RVA, forwarder) of every ordinal from the base on; RVA 0 is an unused one."""
+        room = max(self.export_info.address_count, 1)
+        addresses = ffi.new("dw_export_address[]", room)
+        count = lib.dw_export_addresses(self.facts, addresses, room)
+        content = self.content
+        return [
+            (rva, content[offset : offset + length]) for rva, offset, length in _rows(_EXPORT_ADDRESS, addresses, count)
+        ]
+
+    def bound_imports(self) -> list[bytes]:
+        """Names in the bound-import directory."""
+        count = lib.dw_bound_imports(self.facts, ffi.NULL, 0)
+        names = ffi.new("dw_text[]", max(count, 1))
+        lib.dw_bound_imports(self.facts, names, count)
+        return [self._text(offset, length) for offset, length in _rows(_TEXT, names, count)]
+
+    def resources(self, kind: int) -> list[tuple[int, int, int, int]]:
+        """(id, language, file offset, size in bytes) of every resource of a type."""
+        count = lib.dw_resources(self.facts, kind, ffi.NULL, 0)
+        found = ffi.new("dw_resource[]", max(count, 1))
+        lib.dw_resources(self.facts, kind, found, count)
+        return list(_rows(_RESOURCE, found, count))
+
+    def sections(self) -> list[tuple[bytes, int, int]]:
+        """(name, file offset, size in the file in bytes) of every section."""
+        count = lib.dw_sections(self.facts, ffi.NULL, 0)
+        found = ffi.new("dw_section[]", max(count, 1))
+        lib.dw_sections(self.facts, found, count)
+        return [(bytes(found[i].name), found[i].offset, found[i].raw_size) for i in range(count)]
+
+    def check(self) -> None:
+        """Walk every directory once, so that `defects` is complete."""
+        lib.dw_export_names(self.facts, ffi.NULL, 0)
+        lib.dw_export_addresses(self.facts, ffi.NULL, 0)
+        for kind in (16, 24):
+            lib.dw_resources(self.facts, kind, ffi.NULL, 0)
+
+    def _text(self, offset: int, length: int) -> bytes:
+        text: bytes = self.content[offset : offset + length]
+        return text
+
+
+def _rows(layout: struct.Struct, array: Any, count: int) -> Iterator[Any]:
+    return layout.iter_unpack(ffi.buffer(array, count * layout.size)) if count else iter(())
+
+
+def _native_path(path: str) -> str | bytes:
+    return path if sys.platform == "win32" else os.fsencode(path)
+
+
+def cpuid(leaf: int, subleaf: int = 0) -> tuple[int, int, int, int] | None:
+    """EAX, EBX, ECX, EDX, or None where the processor is no x86."""
+    registers = ffi.new("uint32_t[4]")
+    return tuple(registers) if lib.dw_cpuid(leaf, subleaf, registers) == lib.DW_OK else None
+
+
+def xgetbv(index: int = 0) -> int | None:
+    """An extended control register; ask only if CPUID reports OSXSAVE. None where the processor is no x86."""
+    value = ffi.new("uint64_t *")
+    return int(value[0]) if lib.dw_xgetbv(index, value) == lib.DW_OK else None
+
+
+def api_set_map() -> bytes:
+    """The API-set map of this process; empty off Windows."""
+    pointer = ffi.new("uint8_t **")
+    size = ffi.new("uint32_t *")
+    return bytes(ffi.buffer(pointer[0], size[0])) if lib.dw_api_set_map(pointer, size) == lib.DW_OK else b""
+
+
+def known_dlls() -> list[str]:
+    """Names in the KnownDLLs directory of this process's architecture; empty off Windows and where there is none."""
+    room = lib.dw_known_dlls(ffi.NULL, 0)
+    names = ffi.new("dw_char[]", max(room, 1))
+    lib.dw_known_dlls(names, room)
+    return [name for name in ffi.unpack(names, room).split("\0") if name] if room else []
+
+
+class Guard:
+    """A job that ends a child process with this one, or on close. Raises OSError if Windows refuses."""
+
+    def __init__(self, process_handle: int) -> None:
+        job, code = ffi.new("void **"), ffi.new("uint32_t *")
+        if lib.dw_guard(ffi.cast("void *", process_handle), job, code) != lib.DW_OK:
+            raise OSError(code[0], "AssignProcessToJobObject failed")
+        self._job = job[0]
+
+    def close(self) -> None:
+        """End the processes in the job."""
+        lib.dw_unguard(self._job)

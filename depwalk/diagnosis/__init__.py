@@ -1,0 +1,88 @@
+"""Diagnosis: from the evidence to findings in order, and to one verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from depwalk.diagnosis import assemblies, files, loads, missing, runtimes, wheels, windows
+from depwalk.diagnosis.evidence import Evidence, Finding, Remedy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Basis", "Evidence", "Finding", "Remedy", "Verdict", "diagnose", "verdict"]
+
+Verdict = Literal["loads", "fails", "unknown"]
+Basis = Literal["loader", "static"]
+
+# Why a name resolves to nothing: the first that claims a module is its cause.
+_CAUSES_OF_MISSING = (
+    wheels.wrong_python,
+    wheels.missing_python_dll,
+    windows.missing_feature,
+    windows.missing_system_dll,
+    runtimes.missing_msvc_runtime,
+    missing.not_searched,
+    missing.missing_dll,
+)
+_CAUSES = (
+    files.corrupt_file,
+    files.access_denied,
+    wheels.wrong_architecture,
+    assemblies.side_by_side,
+    files.missing_export,
+    windows.missing_system_function,
+    missing.delay_load_missing,
+)
+_SEVERITIES = {"error": 0, "warning": 1, "note": 2}
+
+
+def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
+    """Every cause the evidence shows, errors first; among equals the one nearest to the file."""
+    claimed: dict[str, Finding] = {}
+    for cause in _CAUSES_OF_MISSING:
+        for finding in cause(evidence):
+            claimed.setdefault(finding.module.lower(), finding)
+    found = [finding for cause in _CAUSES for finding in cause(evidence)]
+    found += [*claimed.values(), *_incomplete(evidence)]
+    reconciled = loads.reconcile(evidence, found)
+    return tuple(sorted(reconciled, key=lambda finding: _SEVERITIES[finding.severity]))
+
+
+def verdict(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Verdict, Basis]:
+    """Whether the file loads, and who says so. What Python refuses after a successful load fails all the same."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if evidence.load is not None:
+        if not evidence.load.loaded:
+            return "fails", "loader"
+        refused = any(finding.code in loads.AFTER_LOADING for finding in errors)
+        return ("fails", "static") if refused else ("loads", "loader")
+    if errors:
+        return "fails", "static"
+    unsure = not evidence.graph.complete or any(module.status == "api-set" for module in evidence.graph.modules)
+    return ("unknown" if unsure else "loads"), "static"
+
+
+def _incomplete(evidence: Evidence) -> Iterable[Finding]:
+    """`analysis-incomplete`: what could not be judged."""
+    for module in evidence.problems("api-set"):
+        yield Finding(
+            "analysis-incomplete",
+            "warning",
+            module.name,
+            f"It is {module.reason or 'not known whether it exists'}, which {evidence.importer(module)} needs.",
+            needed_by=evidence.importer(module),
+            evidence=evidence.chain(module),
+            remedy=Remedy("Run depwalk on the Windows in question, which knows."),
+        )
+    if not evidence.graph.complete:
+        name = evidence.graph.root.name
+        yield Finding("analysis-incomplete", "warning", name, "The tree has more modules than depwalk follows.")
+    root = evidence.graph.root
+    if root.image is not None and not root.image.resolves_imports():
+        yield Finding(
+            "analysis-incomplete",
+            "note",
+            root.name,
+            f"{root.name} is not marked as a DLL: the loader maps it, but resolves no imports and runs no code.",
+        )

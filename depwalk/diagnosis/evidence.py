@@ -1,0 +1,79 @@
+"""What is known about one file, and the form in which a cause is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from depwalk.graph import Graph, Module
+    from depwalk.loader import LoadTrace
+    from depwalk.target import Target
+    from depwalk.target.python import Build
+
+Severity = Literal["error", "warning", "note"]
+Proof = Literal["loader", "static", "inferred"]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do: a sentence, and where there is one a command and a link."""
+
+    text: str
+    command: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause. `code` is of the closed list in docs/findings; `evidence` are facts, one per line."""
+
+    code: str
+    severity: Severity
+    module: str
+    message: str
+    needed_by: str = ""
+    evidence: tuple[str, ...] = ()
+    remedy: Remedy | None = None
+    proof: Proof = "static"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known, in one object."""
+
+    graph: Graph
+    target: Target
+    built_for: Build | None  # the Python that the file was built for, None if it is no extension
+    load: LoadTrace | None = None
+
+    def problems(self, *statuses: str, delayed: bool = False) -> list[Module]:
+        """Modules of these statuses other than the root: those that a load needs, or the delay-loaded ones."""
+        modules = self.graph.modules[1:]
+        return [module for module in modules if module.status in statuses and module.delayed == delayed]
+
+    def importer(self, module: Module) -> str:
+        """Name of the module that needs another; the one nearest to the root if there are several."""
+        edges = [edge for edge in self.graph.needed_by(module) if edge.importer != module.id]
+        importers = sorted((self.graph.modules[edge.importer] for edge in edges), key=lambda found: found.depth)
+        return importers[0].name if importers else ""
+
+    def written_name(self, module: Module) -> str:
+        """The name as its first importer spells it."""
+        edges = self.graph.needed_by(module)
+        return edges[0].name if edges else module.name
+
+    def chain(self, module: Module) -> tuple[str, ...]:
+        """Who needs it, down from the file that was asked about; empty if that file needs it itself."""
+        from depwalk.graph import paths_to
+
+        edges = list(paths_to(self.graph, module))
+        if len(edges) < 2:
+            return ()
+        names = [self.graph.root.name, *(self.graph.modules[edge.imported].name for edge in edges)]
+        return ("needed through: " + " -> ".join(names),)
+
+    def searched(self, module: Module) -> tuple[str, ...]:
+        """Where it was looked for, in order."""
+        places = [tried.rule.directory.path for tried in module.tried if tried.rule.directory is not None]
+        return ("searched: " + "; ".join(places),) if places else ()

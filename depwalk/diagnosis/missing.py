@@ -1,0 +1,112 @@
+"""DLLs that are nowhere, or somewhere that is not searched."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.target.directory import Directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from depwalk.diagnosis.evidence import Evidence
+    from depwalk.graph import Module
+
+
+def missing_dll(evidence: Evidence) -> Iterable[Finding]:
+    """`missing-dll`: nothing on this machine is known to supply it. Every more special finding replaces this one."""
+    for module in evidence.problems("missing"):
+        name, importer = evidence.written_name(module), evidence.importer(module)
+        yield Finding(
+            "missing-dll",
+            "error",
+            name,
+            f"{name} is in none of the directories that are searched, and {importer} needs it.",
+            needed_by=importer,
+            evidence=(*evidence.chain(module), *evidence.searched(module)),
+            remedy=Remedy(
+                f"Reinstall the package that {importer} belongs to. If that does not bring {name}, the package lacks "
+                "it: use another version, and report this to its authors. Do not download single DLLs."
+            ),
+        )
+
+
+def not_searched(evidence: Evidence) -> Iterable[Finding]:
+    """`not-searched`: the file exists, in a directory that this search leaves out."""
+    for module in evidence.problems("missing"):
+        name = evidence.written_name(module)
+        place = _elsewhere(module, evidence)
+        if place is None:
+            continue
+        directory, why, remedy = place
+        yield Finding(
+            "not-searched",
+            "error",
+            name,
+            f"{name} is in {directory}, which is not searched: {why}.",
+            needed_by=evidence.importer(module),
+            evidence=(*evidence.chain(module), *evidence.searched(module)),
+            remedy=remedy,
+        )
+
+
+def delay_load_missing(evidence: Evidence) -> Iterable[Finding]:
+    """`delay-load-missing`: the file loads without it, and fails when it first calls into it."""
+    for module in evidence.problems("missing", "wrong-architecture", "corrupt", delayed=True):
+        name, importer = evidence.written_name(module), evidence.importer(module)
+        beside = _beside(module, evidence)
+        yield Finding(
+            "delay-load-missing",
+            "warning",
+            name,
+            f"{importer} loads without {name}, and fails with 0xC06D007E at its first call into it.",
+            needed_by=importer,
+            evidence=(
+                *(
+                    (f"{beside} exists, but a delayed load does not search the directory of its importer",)
+                    if beside
+                    else ()
+                ),
+                *evidence.searched(module),
+            ),
+            remedy=Remedy(f"Only needed if you use the feature that calls {name}; then install what supplies it."),
+        )
+
+
+def _elsewhere(module: Module, evidence: Evidence) -> tuple[str, str, Remedy] | None:
+    """(directory, why it is not searched, remedy) of a file of this name that is out of reach."""
+    target = evidence.target
+    python = target.python
+    if python is None or not python.restricts_search:
+        return None
+    for entry in target.path:
+        if Directory(entry).find(module.name):
+            why = f"it is on PATH, which CPython {python.name} does not use for imports (only versions before 3.8 do)"
+            return entry, why, _add(entry)
+    beside = _beside(module, evidence)
+    if beside:
+        directory = os.path.dirname(beside)
+        why = f"only the directory of {evidence.graph.root.name} itself is, not that of the DLLs it needs"
+        return directory, why, _add(directory)
+    return None
+
+
+def _beside(module: Module, evidence: Evidence) -> str | None:
+    """Path of a file of this name beside one of its importers."""
+    for edge in evidence.graph.needed_by(module):
+        importer = evidence.graph.modules[edge.importer]
+        if importer.image is not None and importer.path:
+            found = Directory(os.path.dirname(importer.path)).find(module.name)
+            if found:
+                return found
+    return None
+
+
+def _add(directory: str) -> Remedy:
+    return Remedy(
+        "Add the directory before the import, in Python:",
+        command=f"import os; os.add_dll_directory({directory!r})",
+        url="https://docs.python.org/3/library/os.html#os.add_dll_directory",
+    )

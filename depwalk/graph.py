@@ -1,0 +1,284 @@
+"""The walk: from one file to the graph of all modules that the loader would bring with it.
+
+Nodes are files, not names; every edge is kept. Nothing is executed or loaded: files are only read.
+"""
+
+from __future__ import annotations
+
+import ntpath
+import os
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from depwalk import search, side_by_side, tables
+from depwalk.search import Process, Resolution, Rule, Status, Tried
+from depwalk.target import Directory, directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from depwalk.image import Image, Import
+    from depwalk.target import Target
+
+EdgeKind = Literal["import", "delay", "forward"]
+MAX_MODULES = 20_000
+MAX_FORWARDS = 32  # hops the loader follows (windows-loader 1.8)
+SEARCH_FLAGS = 0x7F00  # of DependentLoadFlags, for a module's direct imports only; Wine ignores them (1.3, 4)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One file, or one name for which there is no file."""
+
+    id: int
+    name: str
+    path: str | None
+    status: Status
+    depth: int  # 0 for the file that was asked about
+    delayed: bool  # reached through delay-loaded imports only
+    rule: Rule | None
+    tried: tuple[Tried, ...]
+    reason: str
+    image: Image | None
+    missing_assemblies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One module that needs another. `name` is as written in the importer."""
+
+    importer: int
+    imported: int
+    kind: EdgeKind
+    name: str
+    symbols: int
+    unresolved: tuple[str, ...] = ()  # names, or #ordinals
+    source: Import | None = None  # where in the importer's image; None for a forwarder
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Modules by id, edges in the order they were found, and the order of the search that was followed."""
+
+    modules: tuple[Module, ...]
+    edges: tuple[Edge, ...]
+    rules: tuple[Rule, ...]
+    complete: bool = True
+
+    @property
+    def root(self) -> Module:
+        """The file that was asked about."""
+        return self.modules[0]
+
+    def needs(self, module: Module) -> list[Edge]:
+        """Edges from a module."""
+        return [edge for edge in self.edges if edge.importer == module.id]
+
+    def needed_by(self, module: Module) -> list[Edge]:
+        """Edges to a module."""
+        return [edge for edge in self.edges if edge.imported == module.id]
+
+
+def walk(path: str, image: Image, target: Target) -> Graph:
+    """The graph of a file under a target. Circular imports and missing files are part of it, never an error."""
+    directory.forget()
+    return _Walk(path, image, target).run()
+
+
+@dataclass
+class _Pending:
+    """A module whose imports are still to be followed, under the rules that it inherited."""
+
+    id: int
+    rules: tuple[Rule, ...]
+
+
+class _Walk:
+    """Breadth first, as the loader maps a tree level by level."""
+
+    def __init__(self, path: str, image: Image, target: Target) -> None:
+        self.process = Process(target)
+        self.target = target
+        self.rules = search.order(target, path, image)
+        self.delayed = search.delayed_order(target, path)
+        self.modules: list[Module] = []
+        self.edges: list[Edge] = []
+        self.ids: dict[object, int] = {}
+        self.queue: deque[_Pending] = deque()
+        self.later: deque[tuple[Module, Import]] = deque()
+        self.forwards: dict[tuple[int, int], int] = {}
+        self.complete = True
+        self.process.images[os.path.abspath(path)] = image
+        self._preload()
+        self._root(path, image)
+
+    def run(self) -> Graph:
+        """Follow everything that is pending."""
+        while self.queue or self.later:
+            if self.queue:
+                pending = self.queue.popleft()
+                self._expand(self.modules[pending.id], pending.rules)
+            else:  # only now, so that what is reached statically as well counts as static
+                self._expand_delayed(*self.later.popleft())
+        return Graph(tuple(self.modules), tuple(self.edges), self.rules, self.complete)
+
+    # ---- modules
+
+    def _root(self, path: str, image: Image) -> None:
+        full = os.path.abspath(path)
+        status: Status = "found"
+        reason = ""
+        if image.fatal_defects:
+            status, reason = "corrupt", image.fatal_defects[0].message
+        elif not image.runs_in(self.target.architecture, self.target.windows.architecture):
+            status = "wrong-architecture"
+            reason = f"{image.architecture}, but the process is {self.target.architecture}"
+        found = Resolution(os.path.basename(path), status, full, image=image, reason=reason)
+        self._module(found, 0, self.rules, delayed=False)
+
+    def _preload(self) -> None:
+        """What is in the process before the file is loaded (windows-loader 1.4)."""
+        loaded = tables.table("pythons.toml")["loaded"]
+        if self.target.python is None:
+            return
+        places = [(self.target.python.directory, name) for name in self.target.python.own_dlls()]
+        places += [(self.target.system_directories[0], name) for name in loaded["system"]]
+        for place, name in places:
+            rule = Rule(
+                "directory", "System32" if place.system else "application directory", "windows-loader 1.2", place
+            )
+            found = search.find(name, "python.exe", (rule,), self.process)
+            if found.status in ("found", "system"):
+                self.process.loaded.setdefault(name, found)
+
+    def _module(self, found: Resolution, depth: int, rules: tuple[Rule, ...], *, delayed: bool) -> int:
+        """The id of a module, new or known; a new one that is there will be followed."""
+        key = _identity(found)
+        if key in self.ids:
+            return self.ids[key]
+        identifier = self.ids[key] = len(self.modules)
+        expand = found.status == "found" and found.image is not None and found.image.resolves_imports()
+        name = ntpath.basename(found.path or found.name)
+        self.modules.append(
+            Module(
+                identifier,
+                name,
+                found.path,
+                found.status,
+                depth,
+                delayed,
+                found.rule,
+                found.tried,
+                found.reason,
+                found.image,
+            )
+        )
+        if found.status in ("found", "system") and not delayed:
+            self.process.loaded.setdefault(name.lower(), found)
+        if expand and len(self.modules) <= MAX_MODULES:
+            self.queue.append(_Pending(identifier, rules))
+        elif expand:
+            self.complete = False
+        return identifier
+
+    # ---- edges
+
+    def _expand(self, module: Module, rules: tuple[Rule, ...]) -> None:
+        image = module.image
+        assert image is not None
+        assert module.path is not None
+        own = rules
+        if image.dependent_load_flags & SEARCH_FLAGS and self.target.windows.emulator is None:
+            own = search.by_flags(self.target, image.dependent_load_flags, Directory(os.path.dirname(module.path)))
+        redirection = side_by_side.redirection(image, self.target)
+        self.modules[module.id] = replace(module, missing_assemblies=redirection.missing)
+        for imported in image.imports:
+            if imported.kind == "delay":
+                self.later.append((module, imported))
+            elif not imported.skipped:
+                found = search.find(imported.dll, module.name, own, self.process, redirection.dlls)
+                target = self._module(found, module.depth + 1, rules, delayed=module.delayed)
+                self._connect(module, imported, target, rules, delayed=module.delayed)
+
+    def _expand_delayed(self, module: Module, imported: Import) -> None:
+        found = search.find(imported.dll, module.name, self.delayed, self.process)
+        target = self._module(found, module.depth + 1, self.delayed, delayed=True)
+        self._connect(module, imported, target, self.delayed, delayed=True)
+
+    def _connect(
+        self, module: Module, imported: Import, target: int, rules: tuple[Rule, ...], *, delayed: bool
+    ) -> None:
+        exporter = self.modules[target]
+        unresolved: tuple[str, ...] = ()
+        if module.image is not None and exporter.image is not None and exporter.status in ("found", "system"):
+            missing, forwarded = module.image.match(imported, exporter.image)
+            unresolved = tuple(binding.symbol for binding in missing)
+            if exporter.status == "found":
+                for binding in forwarded:
+                    self._forward(exporter, binding.forwarder or "", rules, delayed=delayed)
+        self.edges.append(Edge(module.id, target, imported.kind, imported.dll, imported.count, unresolved, imported))
+
+    def _forward(self, exporter: Module, text: str, rules: tuple[Rule, ...], *, delayed: bool) -> None:
+        """Follow one forwarder to the file that holds the code (windows-loader 1.8)."""
+        for _ in range(MAX_FORWARDS):
+            dll, dot, symbol = text.rpartition(".")
+            if not dot:
+                self._add_forward(exporter.id, exporter.id, text, (text,))
+                return
+            found = search.find(dll if "." in dll else f"{dll}.dll", exporter.name, rules, self.process)
+            target = self._module(found, exporter.depth + 1, rules, delayed=delayed)
+            holder = self.modules[target]
+            if holder.image is None or holder.status not in ("found", "system"):
+                self._add_forward(exporter.id, target, dll, ())
+                return
+            binding = holder.image.lookup(symbol)
+            self._add_forward(exporter.id, target, dll, () if binding else (symbol,))
+            if binding is None or binding.forwarder is None or holder.status == "system":
+                return
+            exporter, text = holder, binding.forwarder
+        self._add_forward(exporter.id, exporter.id, text, (text,))
+
+    def _add_forward(self, importer: int, imported: int, dll: str, unresolved: tuple[str, ...]) -> None:
+        index = self.forwards.setdefault((importer, imported), len(self.edges))
+        if index == len(self.edges):
+            self.edges.append(Edge(importer, imported, "forward", dll, 0))
+        edge = self.edges[index]
+        merged = edge.unresolved + tuple(name for name in unresolved if name not in edge.unresolved)
+        self.edges[index] = replace(edge, symbols=edge.symbols + 1, unresolved=merged)
+
+
+def _identity(found: Resolution) -> object:
+    """Files are the same if the file system says so; names without a file if they are equal (windows-loader 1.4)."""
+    if found.path is None:
+        return "name", found.name.lower()
+    if found.image is None:
+        return "assumed", found.path.lower()
+    try:
+        facts = os.stat(found.path)
+    except OSError:
+        return "path", os.path.normcase(found.path)
+    return ("file", facts.st_dev, facts.st_ino) if facts.st_ino else ("path", os.path.normcase(found.path))
+
+
+def paths_to(graph: Graph, module: Module) -> Iterable[Edge]:
+    """The shortest chain of edges from the root to a module, in order; empty for the root itself."""
+    reached: dict[int, Edge] = {}
+    queue = deque([graph.root.id])
+    by_importer: dict[int, list[Edge]] = {}
+    for edge in graph.edges:
+        by_importer.setdefault(edge.importer, []).append(edge)
+    while queue:
+        current = queue.popleft()
+        if current == module.id:
+            break
+        for edge in by_importer.get(current, []):
+            if edge.imported != graph.root.id and edge.imported not in reached:
+                reached[edge.imported] = edge
+                queue.append(edge.imported)
+    chain = []
+    current = module.id
+    while current != graph.root.id and current in reached:
+        chain.append(reached[current])
+        current = reached[current].importer
+    return reversed(chain)

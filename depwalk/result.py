@@ -1,0 +1,76 @@
+"""Result: the one object that leaves the analysis, and the way to it."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from depwalk import diagnosis, graph, image, loader
+from depwalk.target import python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from depwalk.diagnosis import Basis, Finding, Verdict
+    from depwalk.graph import Graph
+    from depwalk.image import Image
+    from depwalk.loader import LoadTrace
+    from depwalk.target import Target
+    from depwalk.target.python import Build
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer for one file."""
+
+    path: str
+    verdict: Verdict
+    basis: Basis
+    findings: tuple[Finding, ...]
+    graph: Graph
+    target: Target
+    built_for: Build | None
+    load: LoadTrace | None
+    elapsed_ms: float
+
+    @property
+    def name(self) -> str:
+        """Base name of the file."""
+        return os.path.basename(self.path)
+
+
+def diagnose(
+    path: str | os.PathLike[str],
+    target: Callable[[Image], Target],
+    *,
+    load: bool = True,
+    timeout: float = loader.DEFAULT_TIMEOUT,
+) -> Result:
+    """Walk a file and, where this machine can and `load` allows it, let the real loader decide.
+
+    `target` makes the target from the file's image; `timeout` is in seconds. Raises image.UnreadableFile for what is no
+    PE file, and ValueError for a target that does not fit.
+    """
+    started = time.perf_counter()
+    name = os.fspath(path)
+    file = image.read(name)
+    chosen = target(file)
+    walked = graph.walk(name, file, chosen)
+    evidence = diagnosis.Evidence(walked, chosen, python.built_for(file))
+    if load and loader.can_load(name, chosen):
+        evidence = replace(evidence, load=_load(name, walked, chosen, evidence, timeout))
+    findings = diagnosis.diagnose(evidence)
+    verdict, basis = diagnosis.verdict(evidence, findings)
+    elapsed = (time.perf_counter() - started) * 1000
+    return Result(name, verdict, basis, findings, walked, chosen, evidence.built_for, evidence.load, elapsed)
+
+
+def _load(path: str, walked: Graph, target: Target, evidence: diagnosis.Evidence, timeout: float) -> LoadTrace:
+    trace = loader.test_load(path, target, timeout)
+    explained = any(finding.severity == "error" for finding in diagnosis.diagnose(evidence))
+    if trace.code in (None, 0) or explained:
+        return trace
+    deepest = loader.deepest_failure(walked, target, timeout)
+    return replace(trace, failed_module=deepest[0], failed_code=deepest[1]) if deepest else trace

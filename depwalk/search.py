@@ -1,0 +1,277 @@
+"""The loader's search for one DLL name: an ordered tuple of rules, and the walk along it.
+
+The order is data. Each rule names the section of the specification (windows-loader) that it comes from.
+"""
+
+from __future__ import annotations
+
+import ntpath
+import os
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+from depwalk import image, runtimes, tables
+from depwalk.target.api_sets import is_api_set
+from depwalk.target.directory import Directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from depwalk.image import Image
+    from depwalk.target import Target
+
+Status = Literal["found", "system", "api-set", "missing", "wrong-architecture", "corrupt", "blocked"]
+Step = Literal["api-set", "side-by-side", "loaded", "known-dlls", "directory"]
+
+APPLICATION_DIR, DLL_LOAD_DIR, USER_DIRS, SYSTEM32, DEFAULT_DIRS = 0x200, 0x100, 0x400, 0x800, 0x1000
+ALTERED = 0x8
+PYTHON_IMPORT = DEFAULT_DIRS | DLL_LOAD_DIR
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One step of the search."""
+
+    step: Step
+    name: str  # for a person
+    source: str  # section of the specification
+    directory: Directory | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A place that was searched in vain, and why it did not count."""
+
+    rule: Rule
+    reason: str
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """One name and the one file that the loader would take for it."""
+
+    name: str  # as it was searched for, after API sets and redirection
+    status: Status
+    path: str | None = None
+    rule: Rule | None = None
+    image: Image | None = None  # None if there is none, or the file is only assumed
+    reason: str = ""  # why it cannot be loaded; the error's text if it cannot be read
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass
+class Process:
+    """What the loader knows while it loads one tree: the modules that are in the process, and files already read."""
+
+    target: Target
+    loaded: dict[str, Resolution] = field(default_factory=dict)  # lower-case base name -> module
+    images: dict[str, Image | str] = field(default_factory=dict)  # path -> image, or why there is none
+
+    def read(self, path: str) -> Image | str:
+        """The image of a file, or the sentence that says why it is none."""
+        if path not in self.images:
+            try:
+                self.images[path] = image.read(path)
+            except image.UnreadableFile as error:
+                self.images[path] = str(error)
+        return self.images[path]
+
+
+# ---- the order ---------------------------------------------------------------------------------------------------
+
+_BEFORE_DIRECTORIES = (
+    Rule("api-set", "API set", "windows-loader 1.6"),
+    Rule("side-by-side", "side-by-side redirection", "windows-loader 1.7"),
+    Rule("loaded", "already loaded", "windows-loader 1.4"),
+    Rule("known-dlls", "KnownDLLs", "windows-loader 1.5"),
+)
+
+
+def order(target: Target, path: str, image: Image) -> tuple[Rule, ...]:
+    """The rules for the static imports of a file that is loaded as such a file usually is (windows-loader 1.12)."""
+    directory = Directory(_parent(path))
+    if not image.is_dll and path.lower().endswith(".exe"):
+        return (*_BEFORE_DIRECTORIES, *_legacy(target, directory, "directory of the program"))
+    if target.python is None:
+        return (*_BEFORE_DIRECTORIES, *_legacy(target, None, ""))
+    if target.python.restricts_search:
+        return by_flags(target, PYTHON_IMPORT, directory)
+    if path.lower().endswith(".pyd"):
+        return (*_BEFORE_DIRECTORIES, *_legacy(target, directory, "directory of the file"))
+    return (*_BEFORE_DIRECTORIES, *_legacy(target, target.python.directory, "application directory"))
+
+
+def delayed_order(target: Target, path: str) -> tuple[Rule, ...]:
+    """The rules for a DLL that is loaded on first use: the default order, without the importer's directory (1.8)."""
+    application = Directory(_parent(path)) if target.python is None else target.python.directory
+    is_program = target.python is None and path.lower().endswith(".exe")
+    found = application if target.python is not None or is_program else None
+    return (*_BEFORE_DIRECTORIES, *_legacy(target, found, "application directory"))
+
+
+def by_flags(target: Target, flags: int, directory: Directory) -> tuple[Rule, ...]:
+    """The rules that LOAD_LIBRARY_SEARCH_... flags ask for (windows-loader 1.2, 1.3)."""
+    if flags & DEFAULT_DIRS:
+        flags |= APPLICATION_DIR | USER_DIRS | SYSTEM32
+    rules = list(_BEFORE_DIRECTORIES)
+    source = "windows-loader 1.2"
+    if flags & DLL_LOAD_DIR:
+        rules.append(Rule("directory", "directory of the file", source, directory))
+    if flags & APPLICATION_DIR and target.python is not None:
+        rules.append(Rule("directory", "application directory", source, target.python.directory))
+    if flags & USER_DIRS:
+        rules += [Rule("directory", "added directory", source, Directory(path)) for path in reversed(target.dll_dirs)]
+        if target.python is not None:
+            added = target.python.added_directories
+            rules += [Rule("directory", "added by conda", "windows-loader 1.12", Directory(path)) for path in added]
+    if flags & SYSTEM32:
+        rules += _system32(target)
+    return tuple(rules)
+
+
+def _system32(target: Target) -> Iterable[Rule]:
+    system32 = target.system_directories[0]
+    yield Rule("directory", "System32", "windows-loader 1.2", system32)
+    for choice in target.runtimes:
+        label, names = runtimes.assumed_dlls(choice, target.architecture)
+        yield Rule("directory", f"System32, with {label} assumed", "--with-runtime", Directory(system32.path, names))
+
+
+def _legacy(target: Target, first: Directory | None, first_name: str) -> Iterable[Rule]:
+    """The order without search flags, SafeDllSearchMode on; ALTERED replaces the application directory (1.2)."""
+    source = "windows-loader 1.2"
+    if first is not None:
+        yield Rule("directory", first_name, source, first)
+    yield from _system32(target)
+    yield Rule("directory", "System", source, target.system_directories[1])
+    yield Rule("directory", "Windows directory", source, target.system_directories[2])
+    if target.cwd is not None:
+        yield Rule("directory", "current directory", source, Directory(target.cwd))
+    for entry in legacy_path(target):
+        yield Rule("directory", "PATH", source, Directory(entry))
+
+
+def legacy_path(target: Target) -> tuple[str, ...]:
+    """PATH as a Python before 3.8 would have it: what programs add there, they put in front."""
+    added = target.dll_dirs if target.python is not None and not target.python.restricts_search else ()
+    return (*added, *target.path)
+
+
+def path_entries(value: str, separator: str = os.pathsep) -> tuple[str, ...]:
+    """PATH as the loader reads it: not expanded, quotes not stripped, so that such entries are dead (1.3)."""
+    return tuple(entry for entry in value.split(separator) if entry)
+
+
+# ---- the search --------------------------------------------------------------------------------------------------
+
+
+def find(
+    name: str, importer: str, rules: tuple[Rule, ...], process: Process, redirected: Mapping[str, str] | None = None
+) -> Resolution:
+    """Search for a name that `importer` (a base name) asks for; `redirected` is what its manifest redirects."""
+    wanted = _normalise(name)
+    tried: list[Tried] = []
+    wrong: Resolution | None = None
+    for rule in rules:
+        if rule.step == "api-set":
+            host = _api_set_host(wanted, importer, process.target)
+            if isinstance(host, Resolution):
+                return host
+            wanted = host
+            continue
+        found = _apply(rule, wanted, process, redirected or {})
+        if found is None:
+            tried += _not_there(rule)
+        elif found.status == "wrong-architecture":  # does not stop the search (1.3)
+            wrong = wrong or found
+            tried.append(Tried(rule, found.reason))
+        else:
+            return replace(found, tried=tuple(tried))
+    if wrong is not None:
+        return replace(wrong, tried=tuple(tried))
+    return Resolution(wanted, "missing", tried=tuple(tried))
+
+
+def _normalise(name: str) -> str:
+    """Without an extension a name means .dll; a final dot says that it has none (1.1)."""
+    base = ntpath.basename(name.rstrip(" "))
+    if base.endswith("."):
+        return name.rstrip(" ")[:-1]
+    return name.rstrip(" ") if "." in base else name.rstrip(" ") + ".dll"
+
+
+def _api_set_host(name: str, importer: str, target: Target) -> str | Resolution:
+    """The name to go on with, or the end of the search: a set without a host is not searched for (1.1, 1.6)."""
+    if not is_api_set(name):
+        return name
+    host = target.windows.api_sets.host(name, importer)
+    if host:
+        return host
+    if host == "":
+        return Resolution(name, "missing", reason=f"{target.windows.label} knows this API set and has no host for it")
+    if not target.windows.api_sets.complete:
+        return Resolution(name, "api-set", reason=f"not known whether {target.windows.label} has this API set")
+    return name
+
+
+def _apply(rule: Rule, name: str, process: Process, redirected: Mapping[str, str]) -> Resolution | None:
+    base = ntpath.basename(name).lower()
+    if rule.step == "side-by-side":
+        path = redirected.get(base)
+        return _candidate(name, path, rule, process) if path else None
+    if rule.step == "loaded":
+        loaded = process.loaded.get(base)
+        return Resolution(name, loaded.status, loaded.path, rule, loaded.image) if loaded else None
+    if rule.step == "known-dlls":
+        if base not in process.target.windows.known_dlls:
+            return None
+        system32 = process.target.system_directories[0]
+        path = system32.find(name)
+        return _in_directory(name, path, rule, system32, process) if path else None
+    assert rule.directory is not None
+    path = rule.directory.find(name)
+    return _in_directory(name, path, rule, rule.directory, process) if path else None
+
+
+def _in_directory(name: str, path: str, rule: Rule, directory: Directory, process: Process) -> Resolution:
+    if directory.is_real:
+        return _candidate(name, path, rule, process)
+    return Resolution(name, "system" if directory.system else "found", path, rule)
+
+
+def _candidate(name: str, path: str, rule: Rule, process: Process) -> Resolution:
+    """A file that is there. What is wrong with it ends the search, except its architecture (1.3)."""
+    image = process.read(path)
+    if isinstance(image, str):
+        exists_unread = not os.access(path, os.R_OK) or os.path.isdir(path)
+        return Resolution(name, "blocked" if exists_unread else "corrupt", path, rule, reason=image)
+    if image.fatal_defects:
+        return Resolution(name, "corrupt", path, rule, image, reason=image.fatal_defects[0].message)
+    target = process.target
+    if not image.runs_in(target.architecture, target.windows.architecture):
+        reason = f"{image.architecture}, but the process is {target.architecture}"
+        return Resolution(name, "wrong-architecture", path, rule, image, reason=reason)
+    own = rule.directory is not None and rule.directory.system
+    status: Status = "system" if (own or rule.step == "known-dlls") and _is_part_of_windows(name) else "found"
+    return Resolution(name, status, path, rule, image)
+
+
+def _is_part_of_windows(name: str) -> bool:
+    """Whether a DLL in System32 is Windows's own, by the lists of vanilla installations."""
+    return ntpath.basename(name).lower() in _names_in_windows()
+
+
+@cache
+def _names_in_windows() -> frozenset[str]:
+    lists = [f"windows/{version}-{architecture}.txt" for version in ("10", "11") for architecture in ("x64", "x86")]
+    return frozenset(name for listed in lists for name in tables.lines(listed))
+
+
+def _not_there(rule: Rule) -> Iterable[Tried]:
+    if rule.directory is not None:
+        yield Tried(rule, "not there" if rule.directory.exists else "no such directory")
+
+
+def _parent(path: str) -> str:
+    return os.path.dirname(os.path.abspath(path))

@@ -1,0 +1,32 @@
+"""Target: the Windows, the process and the directories in which a file would be loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from depwalk.target.directory import Directory
+
+if TYPE_CHECKING:
+    from depwalk.target.python import Python
+    from depwalk.target.windows import Windows
+
+__all__ = ["Directory", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a file would run. `python` is None for a process that is no Python."""
+
+    windows: Windows
+    architecture: str  # of the process: x64, x86 or arm64
+    python: Python | None = None
+    dll_dirs: tuple[str, ...] = ()  # as os.add_dll_directory, in the order they were added
+    path: tuple[str, ...] = ()  # entries of PATH
+    cwd: str | None = None  # the current directory, None if it is not known
+    runtimes: tuple[str, ...] = ()  # redistributables assumed to be installed, as --with-runtime names them
+
+    @property
+    def system_directories(self) -> tuple[Directory, Directory, Directory]:
+        """System32, System and the Windows directory, as the process sees them."""
+        return self.windows.system_directories(self.architecture)

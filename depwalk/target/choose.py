@@ -1,0 +1,107 @@
+"""From what a user asked for, and what this machine is, to one Target."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from depwalk import runtimes
+from depwalk.target import Target, python, windows
+
+if TYPE_CHECKING:
+    from depwalk.image import Image
+    from depwalk.target.python import Python
+    from depwalk.target.windows import Windows
+
+NEWEST_MINOR = 14  # assumed where nothing says which CPython: a stable-ABI module, or a DLL that knows no Python
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this machine is, where it runs Windows."""
+
+    system_root: str
+    executable: str  # the interpreter that really runs, not a venv's redirector
+    path: tuple[str, ...]
+    cwd: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a user asked for, in the words of the command line; None is the default."""
+
+    windows: str | None = None
+    root: str | None = None
+    python: str | None = None
+    dll_dirs: tuple[str, ...] = ()
+    path: tuple[str, ...] | None = None
+    runtimes: tuple[str, ...] = ()
+
+
+def choose(file: Image, choice: Choice, machine: Machine | None) -> Target:
+    """The target for a file. `machine` is None off Windows. Raises ValueError with a sentence for a person."""
+    system = _windows(choice, machine)
+    interpreter = _python(file, choice, machine if system.live else None)
+    architecture = interpreter.architecture if interpreter else _process_of(file)
+    for name in choice.runtimes:
+        runtimes.assumed_dlls(name, architecture)
+    here = machine if system.live else None
+    path = choice.path if choice.path is not None else here.path if here else ()
+    return Target(
+        windows=system,
+        architecture=architecture,
+        python=interpreter,
+        dll_dirs=tuple(os.path.abspath(directory) for directory in choice.dll_dirs),
+        path=path,
+        cwd=here.cwd if here else None,
+        runtimes=choice.runtimes,
+    )
+
+
+def _windows(choice: Choice, machine: Machine | None) -> Windows:
+    if choice.root is not None:
+        return windows.at_root(choice.root)
+    name = choice.windows or ("live" if machine else "11")
+    if name != "live":
+        return windows.named(name)
+    if machine is None:
+        raise ValueError("this machine does not run Windows: choose a version with --windows, or a drive with --root")
+    return windows.live(machine.system_root)
+
+
+def _python(file: Image, choice: Choice, machine: Machine | None) -> Python | None:
+    if choice.python is None:
+        return python.running(machine.executable) if machine else _read_off(file)
+    version = python.parse(choice.python)
+    if version is None:
+        if not os.path.isfile(choice.python):
+            raise ValueError(f"unknown Python {choice.python!r}: it is {python.NAMES}")
+        return python.at(choice.python)
+    minor, architecture, free_threaded = version
+    if machine is None:
+        return python.assumed(minor, architecture, free_threaded=free_threaded)
+    return _on_this_machine(minor, architecture, free_threaded, python.running(machine.executable))
+
+
+def _on_this_machine(minor: int, architecture: str, free_threaded: bool, own: Python) -> Python:
+    if (own.minor, own.architecture, own.free_threaded) == (minor, architecture, free_threaded):
+        return own
+    found = python.installed(minor, architecture, free_threaded=free_threaded)
+    if found:
+        return python.at(found)
+    # Not installed here: loads are tried in this interpreter's process, by the rules of that version.
+    return replace(own, minor=minor, free_threaded=free_threaded, running=False, stand_in=True)
+
+
+def _read_off(file: Image) -> Python | None:
+    """The CPython a file is for, as far as the file tells."""
+    if not file.is_dll and file.path.lower().endswith(".exe"):
+        return None
+    build = python.built_for(file)
+    minor = build.minor if build and build.minor is not None else NEWEST_MINOR
+    return python.assumed(minor, _process_of(file), free_threaded=bool(build and build.free_threaded))
+
+
+def _process_of(file: Image) -> str:
+    return {"x86": "x86", "arm64": "arm64", "arm64x": "arm64"}.get(file.architecture, "x64")

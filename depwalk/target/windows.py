@@ -1,0 +1,196 @@
+"""The Windows that would load the file: this one, a named version, or the one on some system drive."""
+
+from __future__ import annotations
+
+import ntpath
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from depwalk import core, image, tables
+from depwalk.target import api_sets
+from depwalk.target.api_sets import ApiSets
+from depwalk.target.directory import Directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NAMES = "live|11|10|8.1|8|7[-N][-core][-x86|-arm64]"
+_PATTERN = re.compile(r"(11|10|8\.1|8|7)(-N)?(-core)?(-x86|-arm64)?", re.IGNORECASE)
+_ROOT = "C:\\Windows"
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A Windows version. `version` is (major, minor, build); `architecture` that of the system, not of a process."""
+
+    name: str  # as --windows takes it
+    label: str
+    version: tuple[int, int, int]
+    architecture: str
+    api_sets: ApiSets = field(repr=False)
+    known_dlls: frozenset[str] = field(repr=False)  # lower case
+    live: bool = False
+    emulator: str | None = None  # "Wine"
+    root: str | None = None  # the Windows directory, None if this Windows is only assumed
+    dlls: str = ""  # which of depwalk/data/windows is assumed
+    lacks: tuple[tuple[str, str], ...] = ()  # (lower-case DLL, edition) that this edition does not have
+
+    def system_directories(self, process: str) -> tuple[Directory, Directory, Directory]:
+        """System32, System and the Windows directory as a process of this architecture sees them."""
+        narrow = process == "x86" and self.architecture != "x86"
+        if self.root is not None:
+            system32 = _child(self.root, "SysWOW64" if narrow else "System32")
+            return _own(system32), _own(_child(self.root, "System")), _own(self.root)
+        system32 = ntpath.join(_ROOT, "SysWOW64" if narrow else "System32")
+        listed = {name: name for name in self._listed(process) if name not in dict(self.lacks)}
+        return (
+            Directory(system32, listed, system=True),
+            Directory(ntpath.join(_ROOT, "System"), {}, system=True),
+            Directory(_ROOT, {}, system=True),
+        )
+
+    def _listed(self, process: str) -> Iterable[str]:
+        """An x64 process on Arm64 shares its system DLLs, which hold code for both (windows-loader 2, ARM64X)."""
+        return tables.lines(f"windows/{self.dlls}-{'x86' if process == 'x86' else self.architecture}.txt")
+
+
+def named(name: str) -> Windows:
+    """A Windows version by the name that --windows takes. Raises ValueError with a sentence for a person."""
+    match = _PATTERN.fullmatch(name)
+    if not match:
+        raise ValueError(f"unknown Windows {name!r}: it is one of {NAMES}")
+    base, n, core_edition, suffix = match.groups()
+    profile = tables.table("windows.toml")["profile"][base]
+    architecture = suffix[1:].lower() if suffix else "x64"
+    if architecture not in profile["architectures"]:
+        raise ValueError(f"unknown Windows {name!r}: {profile['label']} was not made for {architecture}")
+    editions = ([("N", n)] if n else []) + ([("core", core_edition)] if core_edition else [])
+    rows = tables.table("windows.toml")["edition"]
+    labels = [profile["label"], *(rows[key]["label"] for key, _ in editions)]
+    return Windows(
+        name=name,
+        label=", ".join(labels) + f" ({architecture})",
+        version=_triple(profile["version"]),
+        architecture=architecture,
+        api_sets=api_sets.from_table(profile["api_sets"], complete=profile["api_sets_complete"]),
+        known_dlls=_assumed_known_dlls(),
+        dlls=profile["dlls"],
+        lacks=tuple((dll, key) for key, _ in editions for dll in rows[key]["absent"]),
+    )
+
+
+def live(system_root: str) -> Windows:
+    """The Windows of this machine; `system_root` is its SystemRoot. Only to be called on Windows."""
+    if sys.platform != "win32":
+        raise ValueError("this machine does not run Windows: choose a version with --windows")
+    version = sys.getwindowsversion().platform_version or (0, 0, 0)
+    own = core.api_set_map()
+    wine = _is_wine(system_root)
+    architecture = _architecture_of(system_root)
+    label = f"{_release_label(version)} build {version[2]} ({architecture})" + (", emulated by Wine" if wine else "")
+    return Windows(
+        name="live",
+        label=label,
+        version=version,
+        architecture=architecture,
+        api_sets=api_sets.from_map(own) if own else ApiSets(),
+        known_dlls=frozenset(name.lower() for name in core.known_dlls()),
+        live=True,
+        emulator="Wine" if wine else None,
+        root=system_root,
+    )
+
+
+def at_root(root: str) -> Windows:
+    """The Windows on a mounted system drive or in a Wine prefix. Raises ValueError with a sentence for a person."""
+    for drive in (root, _child(root, "drive_c")):
+        windows = _child(drive, "Windows")
+        if os.path.isdir(_child(windows, "System32")):
+            break
+    else:
+        raise ValueError(f"{root}: there is no Windows\\System32 in it")
+    wine = _is_wine(windows)
+    version = _system_version(windows)
+    architecture = _architecture_of(windows)
+    return Windows(
+        name=root,
+        label=f"{_release_label(version)} ({architecture}) in {root}" + (", a Wine prefix" if wine else ""),
+        version=version,
+        architecture=architecture,
+        api_sets=_schema_of(windows),
+        known_dlls=frozenset() if wine else _assumed_known_dlls(),
+        emulator="Wine" if wine else None,
+        root=windows,
+    )
+
+
+def releases() -> list[dict[str, Any]]:
+    """The releases of Windows that functions.tsv names, oldest first: id, label, version."""
+    rows: list[dict[str, Any]] = tables.table("windows.toml")["release"]
+    return rows
+
+
+def _triple(numbers: Iterable[int]) -> tuple[int, int, int]:
+    major, minor, build = numbers
+    return major, minor, build
+
+
+def _own(path: str) -> Directory:
+    return Directory(path, system=True)
+
+
+def _child(directory: str, name: str) -> str:
+    """Path of an entry of a directory whatever its case: a Windows drive may be mounted where case matters."""
+    return Directory(directory).find(name) or os.path.join(directory, name)
+
+
+def _assumed_known_dlls() -> frozenset[str]:
+    rows = tables.table("windows.toml")["known_dlls"]
+    return frozenset(rows["seeds"]) | frozenset(rows["added"])
+
+
+def _release_label(version: tuple[int, int, int]) -> str:
+    fitting = [row["label"] for row in releases() if tuple(row["version"]) <= version and "Server" not in row["label"]]
+    return fitting[-1] if fitting else "Windows"
+
+
+def _system_dll(windows: str, name: str) -> image.Image | None:
+    path = Directory(_child(windows, "System32")).find(name)
+    try:
+        return image.read(path) if path else None
+    except image.UnreadableFile:
+        return None
+
+
+def _is_wine(windows: str) -> bool:
+    ntdll = _system_dll(windows, "ntdll.dll")
+    return ntdll is not None and ntdll.lookup("wine_get_version") is not None
+
+
+def _architecture_of(windows: str) -> str:
+    """Of the system: a 32-bit process is shown SysWOW64 in place of System32, so that one counts only if alone."""
+    if os.path.isdir(_child(windows, "Sysnative")):
+        kernel = image.read(os.path.join(windows, "Sysnative", "kernel32.dll"))
+    else:
+        found = _system_dll(windows, "kernel32.dll")
+        if found is None:
+            return "x64"
+        kernel = found
+    return {"arm64x": "arm64", "arm64ec": "arm64"}.get(kernel.architecture, kernel.architecture)
+
+
+def _system_version(windows: str) -> tuple[int, int, int]:
+    kernel = _system_dll(windows, "kernel32.dll")
+    return kernel.version[:3] if kernel and kernel.version else (0, 0, 0)
+
+
+def _schema_of(windows: str) -> ApiSets:
+    schema = _system_dll(windows, "apisetschema.dll")
+    section = schema.section(".apiset") if schema else b""
+    try:
+        return api_sets.from_map(section)
+    except ValueError:
+        return ApiSets(complete=False)

@@ -1,0 +1,106 @@
+"""Builds the core, a plain shared library, and its cffi binding; everything else is in pyproject.toml.
+
+CC names the compiler (gcc, clang or "python -m ziglang cc -target ..."); without it Windows uses MSVC and other systems
+use cc. A cross build names its target with --plat-name: the sources and flags follow from it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import cffi
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+HEADER = Path("csrc/depwalk.h")
+EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c"]
+WINDOWS = ["map_windows.c", "load_windows.c", "freestanding_windows.c"]
+ELSEWHERE = ["map_other.c", "load_other.c"]
+
+WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pedantic"]
+COMPILE = ["-std=c11", "-O2", "-DDW_BUILD", "-fno-sanitize=all", *WARNINGS]
+# No C runtime on Windows: the core must load where there is none.
+WINDOWS_COMPILE = ["-ffreestanding", "-fno-stack-protector"]
+WINDOWS_LINK = ["-nostdlib", "-shared", "-s", "-Wl,--entry=DllMain"]
+WINDOWS_LIBRARIES = ["-lkernel32", "-lntdll"]
+MSVC_COMPILE = ["/std:c11", "/O2", "/W4", "/WX", "/GS-", "/DDW_BUILD"]
+MSVC_LINK = ["/NODEFAULTLIB", "/ENTRY:DllMain", "kernel32.lib", "ntdll.lib"]
+
+
+def binding(platform: str) -> cffi.FFI:
+    """The cffi binding, declared by the header itself."""
+    text = HEADER.read_text("ascii")
+    begin, end = "/* cffi reads from here to the mark at the end. */", "/* cffi reads to here. */"
+    declarations = text[text.index(begin) : text.index(end)].replace("DW_API ", "")
+    character = "wchar_t" if platform.startswith("win") else "char"
+    ffi = cffi.FFI()
+    ffi.cdef(f"typedef {character} dw_char;\n{declarations}")
+    ffi.set_source("depwalk._binding", None)
+    return ffi
+
+
+class BuildCore(build_ext):
+    """Compiles csrc/ into depwalk/_core.{dll,so,dylib} and writes depwalk/_binding.py beside it."""
+
+    @property
+    def target(self) -> str:
+        wheel = self.get_finalized_command("bdist_wheel")
+        return str(wheel.plat_name) if wheel.plat_name_supplied else sysconfig.get_platform()
+
+    def get_ext_filename(self, fullname: str) -> str:
+        suffix = ".dll" if self.target.startswith("win") else ".dylib" if self.target.startswith("macos") else ".so"
+        return str(Path(*fullname.split("."))) + suffix
+
+    def build_extension(self, ext: Extension) -> None:
+        library = Path(self.get_ext_fullpath(ext.name))
+        library.parent.mkdir(parents=True, exist_ok=True)
+        windows = self.target.startswith("win")
+        sources = [HEADER.parent / name for name in EVERYWHERE + (WINDOWS if windows else ELSEWHERE)]
+        if windows and "CC" not in os.environ:
+            self._build_with_msvc(sources, library)
+        else:
+            self._build(sources, library, windows=windows)
+        binding(self.target).emit_python_code(str(library.with_name("_binding.py")))
+
+    def copy_extensions_to_source(self) -> None:
+        super().copy_extensions_to_source()
+        self.copy_file(str(Path(self.build_lib, "depwalk", "_binding.py")), "depwalk/_binding.py")
+
+    def _build(self, sources: list[Path], library: Path, *, windows: bool) -> None:
+        compiler = shlex.split(os.environ.get("CC", "cc"))
+        temporary = Path(self.build_temp) / self.target
+        temporary.mkdir(parents=True, exist_ok=True)
+        flags = COMPILE + (WINDOWS_COMPILE if windows else ["-fPIC", "-fvisibility=hidden"])
+        flags += shlex.split(os.environ.get("CFLAGS", ""))
+        objects = [str(temporary / f"{source.stem}.o") for source in sources]
+        for source, target in zip(sources, objects):
+            subprocess.run([*compiler, *flags, "-c", str(source), "-o", target], check=True)
+        link, libraries = (WINDOWS_LINK, WINDOWS_LIBRARIES) if windows else (["-shared"], [])
+        link = [*link, *shlex.split(os.environ.get("LDFLAGS", ""))]
+        subprocess.run([*compiler, *link, *objects, "-o", str(library), *libraries], check=True)
+
+    def _build_with_msvc(self, sources: list[Path], library: Path) -> None:
+        objects = self.compiler.compile(
+            [str(source) for source in sources], output_dir=self.build_temp, extra_postargs=MSVC_COMPILE
+        )
+        self.compiler.link_shared_object(objects, str(library), extra_postargs=MSVC_LINK, build_temp=self.build_temp)
+
+
+class Wheel(bdist_wheel):
+    """One wheel per platform: the core does not depend on the Python that loads it."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", re.sub(r"[-.]", "_", super().get_tag()[2])
+
+
+if __name__ == "__main__":
+    setup(
+        ext_modules=[Extension("depwalk._core", sources=[])],
+        cmdclass={"build_ext": BuildCore, "bdist_wheel": Wheel},
+    )
