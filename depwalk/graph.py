@@ -139,18 +139,16 @@ class _Walk:
 
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
-        loaded = tables.table("pythons.toml")["loaded"]
-        if self.target.python is None:
-            return
-        places = [(self.target.python.directory, name) for name in self.target.python.own_dlls()]
-        places += [(self.target.system_directories[0], name) for name in loaded["system"]]
+        system32 = self.target.system_directories[0]
+        places = [(Directory(os.path.dirname(path)), os.path.basename(path)) for path in self.target.loaded]
+        if self.target.python is not None:
+            places = [(self.target.python.directory, name) for name in self.target.python.own_dlls()] + places
+            places += [(system32, name) for name in tables.table("pythons.toml")["loaded"]["system"]]
         for place, name in places:
-            rule = Rule(
-                "directory", "System32" if place.system else "application directory", "windows-loader 1.2", place
-            )
-            found = search.find(name, "python.exe", (rule,), self.process)
+            rule = Rule("directory", "System32" if place.system else "loaded before", "windows-loader 1.4", place)
+            found = search.find(name, "", (rule,), self.process)
             if found.status in ("found", "system"):
-                self.process.loaded.setdefault(name, found)
+                self.process.loaded.setdefault(name.lower(), found)
 
     def _module(self, found: Resolution, depth: int, rules: tuple[Rule, ...], *, delayed: bool) -> int:
         """The id of a module, new or known; a new one that is there will be followed."""

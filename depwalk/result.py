@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from depwalk import diagnosis, graph, image, loader
+from depwalk import diagnosis, graph, image, loader, wheel
 from depwalk.target import python
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from depwalk.loader import LoadTrace
     from depwalk.target import Target
     from depwalk.target.python import Build
+    from depwalk.wheel import Distribution
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Result:
     graph: Graph
     target: Target
     built_for: Build | None
+    distribution: Distribution | None
     load: LoadTrace | None
     elapsed_ms: float
 
@@ -58,13 +60,24 @@ def diagnose(
     file = image.read(name)
     chosen = target(file)
     walked = graph.walk(name, file, chosen)
-    evidence = diagnosis.Evidence(walked, chosen, python.built_for(file))
+    evidence = diagnosis.Evidence(walked, chosen, python.built_for(file), wheel.distribution_of(name))
     if load and loader.can_load(name, chosen):
         evidence = replace(evidence, load=_load(name, walked, chosen, evidence, timeout))
     findings = diagnosis.diagnose(evidence)
     verdict, basis = diagnosis.verdict(evidence, findings)
     elapsed = (time.perf_counter() - started) * 1000
-    return Result(name, verdict, basis, findings, walked, chosen, evidence.built_for, evidence.load, elapsed)
+    return Result(
+        name,
+        verdict,
+        basis,
+        findings,
+        walked,
+        chosen,
+        evidence.built_for,
+        evidence.distribution,
+        evidence.load,
+        elapsed,
+    )
 
 
 def _load(path: str, walked: Graph, target: Target, evidence: diagnosis.Evidence, timeout: float) -> LoadTrace:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from depwalk.loader import LoadTrace
     from depwalk.target import Target
     from depwalk.target.python import Build
+    from depwalk.wheel import Distribution
+
+_SHOWN = 6  # directories named in a finding; a module's `tried` has them all
 
 Severity = Literal["error", "warning", "note"]
 Proof = Literal["loader", "static", "inferred"]
@@ -45,7 +48,13 @@ class Evidence:
     graph: Graph
     target: Target
     built_for: Build | None  # the Python that the file was built for, None if it is no extension
+    distribution: Distribution | None = None  # that the file belongs to
     load: LoadTrace | None = None
+
+    @property
+    def package(self) -> str:
+        """Name of the distribution for a command line; a placeholder if it is not known."""
+        return self.distribution.name if self.distribution else "PACKAGE"
 
     def problems(self, *statuses: str, delayed: bool = False) -> list[Module]:
         """Modules of these statuses other than the root: those that a load needs, or the delay-loaded ones."""
@@ -76,4 +85,5 @@ class Evidence:
     def searched(self, module: Module) -> tuple[str, ...]:
         """Where it was looked for, in order."""
         places = [tried.rule.directory.path for tried in module.tried if tried.rule.directory is not None]
-        return ("searched: " + "; ".join(places),) if places else ()
+        more = f"; and {len(places) - _SHOWN} more directories" if len(places) > _SHOWN else ""
+        return ("searched: " + "; ".join(places[:_SHOWN]) + more,) if places else ()

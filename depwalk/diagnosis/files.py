@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from depwalk.diagnosis import conflicts
 from depwalk.diagnosis.evidence import Finding, Remedy
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def corrupt_file(evidence: Evidence) -> Iterable[Finding]:
             evidence=(*((f"file: {module.path}",) if module.path else ()), *facts, *size, *evidence.chain(module)),
             remedy=Remedy(
                 "Reinstall the package it belongs to without the cache, so that the file is fetched again.",
-                command="python -m pip install --force-reinstall --no-cache-dir PACKAGE",
+                command=f"python -m pip install --force-reinstall --no-cache-dir {evidence.package}",
             ),
         )
 
@@ -64,6 +65,9 @@ def missing_export(evidence: Evidence) -> Iterable[Finding]:
 
 
 def _missing_export(edge: Edge, importer: Module, exporter: Module, evidence: Evidence) -> Finding:
+    conflict = conflicts.better_copy(edge, exporter, evidence)
+    if conflict is not None:
+        return conflict
     total = len(edge.unresolved)
     first = edge.unresolved[0]
     more = f" and {total - 1} more" if total > 1 else ""

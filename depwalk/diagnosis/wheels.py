@@ -70,10 +70,14 @@ def wrong_python(evidence: Evidence) -> Iterable[Finding]:
         dll,
         f"{root.name} is for {kind}CPython {version}; the Python that would load it is {own}.",
         needed_by=root.name,
-        evidence=(f"{root.name} imports {dll}", f"loaded by: {python.label}", f"which has: {python.dll}"),
+        evidence=(
+            *_origin(evidence),
+            f"{root.name} imports {dll}" if _imports(evidence, dll) else f"its file name says cp3{build.minor}",
+            f"loaded by: {python.label}, which has {python.dll}",
+        ),
         remedy=Remedy(
             f"Install the package in {own} itself (its cp3{python.minor} wheel), or use CPython {version}.",
-            command=f"py -3.{python.minor} -m pip install --force-reinstall --only-binary :all: PACKAGE",
+            command=f"py -3.{python.minor} -m pip install --force-reinstall --only-binary :all: {evidence.package}",
         ),
     )
 
@@ -104,6 +108,17 @@ def wrong_architecture(evidence: Evidence) -> Iterable[Finding]:
                 f"or use a {own} Python."
             ),
         )
+
+
+def _origin(evidence: Evidence) -> Iterable[str]:
+    found = evidence.distribution
+    if found is not None:
+        yield f"it belongs to {found}" + (f", a wheel for {', '.join(found.tags)}" if found.tags else "")
+
+
+def _imports(evidence: Evidence, dll: str) -> bool:
+    image = evidence.graph.root.image
+    return image is not None and any(imported.dll.lower() == dll for imported in image.imports)
 
 
 def _build(match: re.Match[str]) -> Build:

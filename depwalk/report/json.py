@@ -32,6 +32,12 @@ def as_dict(result: Result) -> dict[str, Any]:
         "target": {
             "path": os.path.abspath(result.path),
             "kind": os.path.splitext(result.path)[1].lower().lstrip(".") or "file",
+            "distribution": result.distribution
+            and {
+                "name": result.distribution.name,
+                "version": result.distribution.version,
+                "tags": list(result.distribution.tags),
+            },
             "size": result.graph.root.image.size if result.graph.root.image else None,
         },
         "environment": _environment(result.target, result.graph.rules),

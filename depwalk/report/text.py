@@ -64,7 +64,7 @@ def render(
     lines += [
         Line(""),
         Line("Dependencies", "head"),
-        *_Tree(result, glyphs, everything=everything, verbose=verbose).lines(),
+        *_Tree(result, width, glyphs, everything=everything, verbose=verbose).lines(),
     ]
     for finding in result.findings:
         if finding.severity != "error":
@@ -92,6 +92,11 @@ def _headline(finding: Finding) -> str:
         "corrupt-file": "is damaged",
         "missing-export": "lacks a function",
         "access-denied": "cannot be read",
+        "wrong-python": "belongs to another Python",
+        "shadowed": "is found in the wrong place",
+        "already-loaded": "is in the process in another version",
+        "side-by-side": "asks for an assembly that is not installed",
+        "windows-too-old": "is not that of a newer Windows",
     }
     if finding.code in words:
         return f"{finding.module} {words[finding.code]}"
@@ -159,8 +164,9 @@ _COUNTED = {
 class _Tree:
     """The graph as a tree: a module's own needs are shown where it comes first, failing ones before all others."""
 
-    def __init__(self, result: Result, glyphs: Glyphs, *, everything: bool, verbose: bool) -> None:
+    def __init__(self, result: Result, width: int, glyphs: Glyphs, *, everything: bool, verbose: bool) -> None:
         self.graph = result.graph
+        self.width = width
         self.glyphs = glyphs
         self.everything = everything
         self.verbose = verbose
@@ -168,18 +174,22 @@ class _Tree:
         for edge in self.graph.edges:
             if edge.importer != edge.imported:
                 self.edges[edge.importer].append(edge)
+        self.blamed = {finding.module.lower() for finding in result.findings if finding.severity == "error"}
         self.failing = self._failing()
         self.shown: set[int] = set()
 
     def _failing(self) -> set[int]:
         """Modules that are at fault, and those through which they are needed."""
-        failing = {module.id for module in self.graph.modules if module.status in _BAD}
+        failing = {module.id for module in self.graph.modules if module.status in _BAD or self._is_blamed(module)}
         failing |= {edge.imported for edge in self.graph.edges if edge.unresolved and edge.kind != "delay"}
         while True:
             above = {edge.importer for edge in self.graph.edges if edge.imported in failing} - failing
             if not above:
                 return failing
             failing |= above
+
+    def _is_blamed(self, module: Module) -> bool:
+        return module.name.lower() in self.blamed
 
     def lines(self) -> Iterator[Line]:
         root = self.graph.root
@@ -191,9 +201,13 @@ class _Tree:
         rows = list(self._rows(module))
         for index, (text, style, child) in enumerate(rows):
             last = index == len(rows) - 1
-            yield Line(prefix + (self.glyphs.last if last else self.glyphs.branch) + text, style)
+            start = prefix + (self.glyphs.last if last else self.glyphs.branch)
+            below = prefix + (self.glyphs.space if last else self.glyphs.bar)
+            yield from (
+                _wrap(text, self.width, start, below + "  ", style) if child is None else [Line(start + text, style)]
+            )
             if child is not None and child.id not in self.shown:
-                yield from self._below(child, prefix + (self.glyphs.space if last else self.glyphs.bar))
+                yield from self._below(child, below)
 
     def _rows(self, module: Module) -> Iterator[tuple[str, str, Module | None]]:
         """(text, style, module to unfold below it) for each thing a module needs."""
@@ -206,7 +220,8 @@ class _Tree:
         )
         for one in sorted(found, key=lambda one: (one.id not in self.failing, one.status not in _BAD, one.delayed)):
             if one not in folded:
-                bad = one.status in _BAD or any(edge.unresolved for edge in by_module[one.id])
+                lacking = any(edge.unresolved for edge in by_module[one.id])
+                bad = one.status in _BAD or lacking or self._is_blamed(one)
                 style = "" if not bad else "warn" if one.delayed else "bad"
                 yield self._row(one, by_module[one.id]), style, one
         if folded:
@@ -218,7 +233,8 @@ class _Tree:
         kind = " (delay-loaded)" if kinds == {"delay"} else " (forwarded to)" if kinds == {"forward"} else ""
         lacking = [name for edge in edges for name in edge.unresolved]
         lacks = f"  LACKS {', '.join(lacking[:2])}{', ...' if len(lacking) > 2 else ''}" if lacking else ""
-        return f"{names}{kind}{self._facts(module)}{lacks}"
+        blamed = "  AT FAULT" if self._is_blamed(module) and module.status == "found" and not lacks else ""
+        return f"{names}{kind}{self._facts(module)}{lacks}{blamed}"
 
     def _facts(self, module: Module) -> str:
         if module.status in _MARKS:

@@ -24,6 +24,7 @@ class Target:
     dll_dirs: tuple[str, ...] = ()  # as os.add_dll_directory, in the order they were added
     path: tuple[str, ...] = ()  # entries of PATH
     cwd: str | None = None  # the current directory, None if it is not known
+    loaded: tuple[str, ...] = ()  # files that the process has loaded before, in that order
     runtimes: tuple[str, ...] = ()  # redistributables assumed to be installed, as --with-runtime names them
 
     @property
