@@ -50,12 +50,12 @@ def assumed_dlls(choice: str, architecture: str) -> tuple[str, dict[str, str]]:
     version = (int(match[2]), int(match[3])) if match[2] else None
     if version and row["id"] != "vc14":
         raise ValueError(f"unknown runtime {choice!r}: only vc14 takes a version")
+    included = [other for other in _rows() if other["id"] in row.get("includes", [])]
     names = [
         name
-        for name, since in row["dlls"].items()
-        if "*" not in name
-        and _has(row, name, architecture)
-        and (version is None or not since or _version(since) <= version)
+        for one in (row, *included)
+        for name, since in one["dlls"].items()
+        if "*" not in name and _has(one, name, architecture) and not (version and since and _version(since) > version)
     ]
     return row["short"] + (f" {match[2]}.{match[3]}" if version else ""), {name: name for name in names}
 

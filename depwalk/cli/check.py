@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from depwalk.cli.terminal import Terminal
-    from depwalk.report.text import Line
+    from depwalk.report.lines import Line
     from depwalk.result import Result
 
 DESCRIPTION = """\

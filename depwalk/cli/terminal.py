@@ -7,12 +7,13 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from depwalk.report import text
+from depwalk.report import tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from depwalk.report.text import Glyphs, Line
+    from depwalk.report.lines import Line
+    from depwalk.report.tree import Glyphs
 
 _PLAIN_WIDTH = 80
 _WIDEST = 120  # longer lines are hard to read
@@ -37,12 +38,12 @@ class Terminal:
     def glyphs(self) -> Glyphs:
         """Tree glyphs that the output can encode; plain ones where nobody looks at a terminal."""
         if not self.is_terminal:
-            return text.ASCII
+            return tree.ASCII
         try:
-            text.UNICODE.branch.encode(sys.stdout.encoding or "ascii")
+            tree.UNICODE.branch.encode(sys.stdout.encoding or "ascii")
         except UnicodeEncodeError:
-            return text.ASCII
-        return text.UNICODE
+            return tree.ASCII
+        return tree.UNICODE
 
     def show(self, lines: Iterable[Line]) -> None:
         """Print lines, in colour if a person looks at them. Raises OSError if a file cannot be written."""

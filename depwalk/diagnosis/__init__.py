@@ -20,8 +20,8 @@ _CAUSES_OF_MISSING = (
     wheels.wrong_python,
     wheels.missing_python_dll,
     windows.missing_feature,
-    windows.missing_system_dll,
     runtimes.missing_msvc_runtime,
+    windows.missing_system_dll,
     missing.not_searched,
     missing.missing_dll,
 )
@@ -39,12 +39,13 @@ _SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
 def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
     """Every cause the evidence shows, errors first; among equals the one nearest to the file."""
-    claimed: dict[str, Finding] = {}
-    for cause in _CAUSES_OF_MISSING:
-        for finding in cause(evidence):
-            claimed.setdefault(finding.module.lower(), finding)
+    claimed: set[str] = set()
     found = [finding for cause in _CAUSES for finding in cause(evidence)]
-    found += [*claimed.values(), *_incomplete(evidence)]
+    for cause in _CAUSES_OF_MISSING:
+        new = [finding for finding in cause(evidence) if finding.module.lower() not in claimed]
+        claimed.update(name.lower() for finding in new for name in (finding.module, *finding.also))
+        found += new
+    found += _incomplete(evidence)
     reconciled = loads.reconcile(evidence, found)
     return tuple(sorted(reconciled, key=lambda finding: _SEVERITIES[finding.severity]))
 

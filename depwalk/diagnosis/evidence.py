@@ -39,6 +39,7 @@ class Finding:
     evidence: tuple[str, ...] = ()
     remedy: Remedy | None = None
     proof: Proof = "static"
+    also: tuple[str, ...] = ()  # other modules that the same cause and remedy explain
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from depwalk import runtimes
 from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.target.directory import Directory
 
@@ -71,8 +72,16 @@ def delay_load_missing(evidence: Evidence) -> Iterable[Finding]:
                 ),
                 *evidence.searched(module),
             ),
-            remedy=Remedy(f"Only needed if you use the feature that calls {name}; then install what supplies it."),
+            remedy=_only_if_used(module, name, evidence),
         )
+
+
+def _only_if_used(module: Module, name: str, evidence: Evidence) -> Remedy:
+    supplier = runtimes.supplier(module.name, evidence.target.architecture)
+    if supplier is None:
+        return Remedy(f"Only needed if you use the feature that calls {name}; then install what supplies it.")
+    text = f"Only needed if you use the feature that calls {name}; then install {supplier.name}."
+    return Remedy(text, supplier.install, supplier.url)
 
 
 def _elsewhere(module: Module, evidence: Evidence) -> tuple[str, str, Remedy] | None:

@@ -11,26 +11,44 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from depwalk.diagnosis.evidence import Evidence
+    from depwalk.graph import Module
     from depwalk.runtimes import Runtime
 
 
 def missing_msvc_runtime(evidence: Evidence) -> Iterable[Finding]:
     """`missing-msvc-runtime`: a DLL that a Microsoft redistributable supplies is not there."""
-    architecture = evidence.target.architecture
+    by_package: dict[str, list[tuple[Module, Runtime]]] = {}
     for module in evidence.problems("missing"):
-        supplier = runtimes.supplier(module.name, architecture)
-        if supplier is None:
-            continue
-        name, importer = evidence.written_name(module), evidence.importer(module)
-        yield Finding(
-            "missing-msvc-runtime",
-            "error",
-            name,
-            f"{name}, a part of {supplier.short}, is not installed; {importer} needs it.",
-            needed_by=importer,
-            evidence=(*evidence.chain(module), *_facts(supplier, evidence), *evidence.searched(module)),
-            remedy=install(supplier),
-        )
+        supplier = runtimes.supplier(module.name, evidence.target.architecture)
+        if supplier is not None:
+            by_package.setdefault(supplier.id, []).append((module, supplier))
+    for found in by_package.values():
+        yield _missing(evidence, found)
+
+
+def _missing(evidence: Evidence, found: list[tuple[Module, Runtime]]) -> Finding:
+    """One finding for all DLLs of one package: there is one remedy."""
+    module, supplier = found[0]
+    name, importer = evidence.written_name(module), evidence.importer(module)
+    others = tuple(evidence.written_name(other) for other, _ in found[1:])
+    message = f"{name}, a part of {supplier.short}, is not installed; {importer} needs it."
+    if others:
+        message = f"{name} and {len(others)} more parts of {supplier.short} are not installed; {importer} needs them."
+    return Finding(
+        "missing-msvc-runtime",
+        "error",
+        name,
+        message,
+        needed_by=importer,
+        evidence=(
+            *(("also missing: " + ", ".join(others),) if others else ()),
+            *evidence.chain(module),
+            *_facts([supplier for _, supplier in found], evidence),
+            *evidence.searched(module),
+        ),
+        remedy=install(supplier),
+        also=others,
+    )
 
 
 def install(supplier: Runtime) -> Remedy:
@@ -38,8 +56,9 @@ def install(supplier: Runtime) -> Remedy:
     return Remedy(f"Install {supplier.name}.", command=supplier.install, url=supplier.url)
 
 
-def _facts(supplier: Runtime, evidence: Evidence) -> Iterable[str]:
-    if supplier.since:
-        yield f"packages before {supplier.since} lack this DLL: an older one, which may be installed, is not enough"
+def _facts(suppliers: Iterable[Runtime], evidence: Evidence) -> Iterable[str]:
+    since = max((supplier.since for supplier in suppliers), default="")
+    if since:
+        yield f"packages before {since} do not have all of this: an older one, which may be installed, is not enough"
     if evidence.target.architecture == "x86" and evidence.target.windows.architecture != "x86":
         yield "the process is 32-bit: it needs the x86 package, also on a 64-bit Windows"

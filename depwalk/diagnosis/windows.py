@@ -22,12 +22,17 @@ _SHOWN = 5
 
 def missing_system_dll(evidence: Evidence) -> Iterable[Finding]:
     """`windows-too-old` by DLL: a later Windows has it, this one does not."""
+    by_release: dict[str, list[Module]] = {}
     for module in evidence.problems("missing"):
         release = _first_release(module.name, evidence.target.architecture)
-        if release is None or tuple(release["version"]) <= evidence.target.windows.version:
-            continue
-        name = evidence.written_name(module)
-        yield _too_old(evidence, name, evidence.importer(module), name, release, evidence.chain(module))
+        if release is not None and tuple(release["version"]) > evidence.target.windows.version:
+            by_release.setdefault(release["id"], []).append(module)
+    for identifier, modules in by_release.items():
+        first, *rest = modules
+        name, others = evidence.written_name(first), tuple(evidence.written_name(module) for module in rest)
+        what = f"{name} and {len(others)} more DLLs" if others else name
+        facts = (*(("also missing: " + ", ".join(others),) if others else ()), *evidence.chain(first))
+        yield _too_old(evidence, name, evidence.importer(first), what, _releases()[identifier], facts, others)
 
 
 def missing_feature(evidence: Evidence) -> Iterable[Finding]:
@@ -100,7 +105,13 @@ def _too_new(edge: Edge, importer: Module, exporter: Module, evidence: Evidence)
 
 
 def _too_old(
-    evidence: Evidence, module: str, importer: str, what: str, release: Mapping[str, Any], facts: tuple[str, ...]
+    evidence: Evidence,
+    module: str,
+    importer: str,
+    what: str,
+    release: Mapping[str, Any],
+    facts: tuple[str, ...],
+    also: tuple[str, ...] = (),
 ) -> Finding:
     return Finding(
         "windows-too-old",
@@ -110,6 +121,7 @@ def _too_old(
         needed_by=importer,
         evidence=(f"Windows: {evidence.target.windows.label}", *facts),
         remedy=_update(importer),
+        also=also,
     )
 
 

@@ -1,0 +1,25 @@
+"""Lines of styled text, and their wrapping."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Line(NamedTuple):
+    """One line of output. `style` is bad, warn, good, head or empty; who prints decides about colour."""
+
+    text: str
+    style: str = ""
+
+
+def wrap(text: str, width: int, first: str = "", rest: str | None = None, style: str = "") -> Iterator[Line]:
+    """Wrap at `width` columns; words, and so paths without spaces, stay whole."""
+    indent = first if rest is None else rest
+    wrapped = textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    yield from (Line(line, style) for line in wrapped or [first.rstrip()])
