@@ -208,34 +208,34 @@ class _Walk:
         self, module: Module, imported: Import, target: int, rules: tuple[Rule, ...], *, delayed: bool
     ) -> None:
         exporter = self.modules[target]
-        unresolved: tuple[str, ...] = ()
+        unresolved: list[str] = []
         if module.image is not None and exporter.image is not None and exporter.status in ("found", "system"):
             missing, forwarded = module.image.match(imported, exporter.image)
-            unresolved = tuple(binding.symbol for binding in missing)
-            if exporter.status == "found":
-                for binding in forwarded:
-                    self._forward(exporter, binding.forwarder or "", rules, delayed=delayed)
-        self.edges.append(Edge(module.id, target, imported.kind, imported.dll, imported.count, unresolved, imported))
+            unresolved += [binding.symbol for binding in missing]
+            for binding in forwarded if exporter.status == "found" else ():
+                if not self._follow(exporter, binding.forwarder or "", rules, delayed=delayed):
+                    unresolved.append(binding.symbol)
+        self.edges.append(
+            Edge(module.id, target, imported.kind, imported.dll, imported.count, tuple(unresolved), imported)
+        )
 
-    def _forward(self, exporter: Module, text: str, rules: tuple[Rule, ...], *, delayed: bool) -> None:
-        """Follow one forwarder to the file that holds the code (windows-loader 1.8)."""
+    def _follow(self, exporter: Module, forwarder: str, rules: tuple[Rule, ...], *, delayed: bool) -> bool:
+        """Follow a forwarder to the file that holds the code. False if it is malformed or runs in a circle (1.8)."""
         for _ in range(MAX_FORWARDS):
-            dll, dot, symbol = text.rpartition(".")
+            dll, dot, symbol = forwarder.rpartition(".")
             if not dot:
-                self._add_forward(exporter.id, exporter.id, text, (text,))
-                return
-            found = search.find(dll if "." in dll else f"{dll}.dll", exporter.name, rules, self.process)
+                return False
+            name = dll if "." in dll else f"{dll}.dll"
+            found = search.find(name, exporter.name, rules, self.process)
             target = self._module(found, exporter.depth + 1, rules, delayed=delayed)
             holder = self.modules[target]
-            if holder.image is None or holder.status not in ("found", "system"):
-                self._add_forward(exporter.id, target, dll, ())
-                return
-            binding = holder.image.lookup(symbol)
-            self._add_forward(exporter.id, target, dll, () if binding else (symbol,))
+            binding = holder.image.lookup(symbol) if holder.image and holder.status in ("found", "system") else None
+            lacks = holder.image is not None and holder.status in ("found", "system") and binding is None
+            self._add_forward(exporter.id, target, name, (symbol,) if lacks else ())
             if binding is None or binding.forwarder is None or holder.status == "system":
-                return
-            exporter, text = holder, binding.forwarder
-        self._add_forward(exporter.id, exporter.id, text, (text,))
+                return True
+            exporter, forwarder = holder, binding.forwarder
+        return False
 
     def _add_forward(self, importer: int, imported: int, dll: str, unresolved: tuple[str, ...]) -> None:
         index = self.forwards.setdefault((importer, imported), len(self.edges))

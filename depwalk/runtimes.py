@@ -33,6 +33,12 @@ def supplier(dll: str, architecture: str) -> Runtime | None:
     return None
 
 
+def is_for_developers(dll: str) -> bool:
+    """Whether a DLL comes with Visual Studio only and may not be passed on."""
+    patterns = tables.table("runtimes.toml")["developers"]["dlls"]
+    return any(fnmatchcase(dll.lower(), pattern) for pattern in patterns)
+
+
 def assembly_supplier(assembly: str, architecture: str) -> Runtime | None:
     """The redistributable that installs a side-by-side assembly."""
     for row in _rows():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from depwalk.diagnosis import assemblies, files, loads, missing, runtimes, wheels, windows
+from depwalk.diagnosis import assemblies, files, loads, missing, runtimes, suppliers, wheels, windows
 from depwalk.diagnosis.evidence import Evidence, Finding, Remedy
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ _CAUSES_OF_MISSING = (
     wheels.wrong_python,
     wheels.missing_python_dll,
     windows.missing_feature,
+    runtimes.debug_runtime,
     runtimes.missing_msvc_runtime,
+    suppliers.missing_gpu_runtime,
     windows.missing_system_dll,
     missing.not_searched,
     missing.missing_dll,

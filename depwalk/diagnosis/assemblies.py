@@ -23,9 +23,9 @@ def side_by_side(evidence: Evidence) -> Iterable[Finding]:
             yield Finding(
                 "side-by-side",
                 "warning" if wine or module.delayed else "error",
-                module.name,
+                assembly,
                 f"The manifest of {module.name} asks for the side-by-side assembly {assembly}, which is not installed.",
-                needed_by=evidence.importer(module),
+                needed_by=module.name,
                 evidence=("a DLL of the same name in a searched directory does not count", *evidence.chain(module)),
                 remedy=install(supplier) if supplier else Remedy(f"Install what provides the assembly {assembly}."),
             )

@@ -33,33 +33,35 @@ def better_copy(edge: Edge, taken: Module, evidence: Evidence) -> Finding | None
         needed_by=importer.name,
         evidence=(
             f"taken: {taken.path}{_version(taken.image)}, because {why}",
-            f"it would work with: {better.path}{_version(better)}",
+            f"it would work with: {better}",
             *evidence.chain(taken),
         ),
         remedy=Remedy(
-            f"Import the package that brings {better.path} first."
+            f"Import the package that brings {better} first."
             if loaded
             else f"Update or remove what {taken.path} belongs to, or take its directory off the search."
         ),
     )
 
 
-def _copy_with(edge: Edge, taken: Module, evidence: Evidence) -> Image | None:
-    """Another file of the same name, in a directory of the search or beside the importer, that has every symbol."""
+def _copy_with(edge: Edge, taken: Module, evidence: Evidence) -> str | None:
+    """Path of another file of the same name, in a directory of the search or beside the importer, that would do."""
     importer = evidence.graph.modules[edge.importer].image
     if importer is None or edge.source is None:
         return None
-    places = [rule.directory for rule in evidence.graph.rules if rule.directory is not None and rule.directory.is_real]
+    places = [rule.directory for rule in evidence.graph.rules if rule.directory is not None]
     for place in [*places, Directory(os.path.dirname(importer.path))]:
         path = place.find(taken.name)
         if path is None or _same(path, taken.path):
             continue
+        if not place.is_real:
+            return f"{path}, as every Windows of this kind has it"
         try:
             copy = image.read(path)
         except image.UnreadableFile:
             continue
         if copy.has_exports and not importer.match(edge.source, copy)[0]:
-            return copy
+            return f"{path}{_version(copy)}"
     return None
 
 

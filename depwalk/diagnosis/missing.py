@@ -86,20 +86,23 @@ def _only_if_used(module: Module, name: str, evidence: Evidence) -> Remedy:
 
 def _elsewhere(module: Module, evidence: Evidence) -> tuple[str, str, Remedy] | None:
     """(directory, why it is not searched, remedy) of a file of this name that is out of reach."""
-    target = evidence.target
-    python = target.python
-    if python is None or not python.restricts_search:
+    if module.reason:  # an API set without a host: a file of its name does not count
         return None
-    for entry in target.path:
+    python = evidence.target.python
+    for entry in evidence.target.path if python is not None and python.restricts_search else ():
         if Directory(entry).find(module.name):
-            why = f"it is on PATH, which CPython {python.name} does not use for imports (only versions before 3.8 do)"
+            own = python.name if python else ""
+            why = f"it is on PATH, which CPython {own} does not use for imports (only versions before 3.8 do)"
             return entry, why, _add(entry)
     beside = _beside(module, evidence)
-    if beside:
-        directory = os.path.dirname(beside)
-        why = f"only the directory of {evidence.graph.root.name} itself is, not that of the DLLs it needs"
-        return directory, why, _add(directory)
-    return None
+    if beside is None:
+        return None
+    directory = os.path.dirname(beside)
+    if evidence.importer(module) == evidence.graph.root.name:
+        why = "LoadLibrary without flags leaves out the directory of the file it loads"
+        return directory, why, Remedy("Load it with LoadLibraryEx and LOAD_WITH_ALTERED_SEARCH_PATH, or by an import.")
+    why = f"only the directory of {evidence.graph.root.name} itself is, not that of the DLLs it needs"
+    return directory, why, _add(directory)
 
 
 def _beside(module: Module, evidence: Evidence) -> str | None:

@@ -51,6 +51,25 @@ def _missing(evidence: Evidence, found: list[tuple[Module, Runtime]]) -> Finding
     )
 
 
+def debug_runtime(evidence: Evidence) -> Iterable[Finding]:
+    """`debug-runtime`: a DLL that only Visual Studio installs, and that no redistributable contains."""
+    for module in evidence.problems("missing"):
+        if runtimes.is_for_developers(module.name):
+            name, importer = evidence.written_name(module), evidence.importer(module)
+            yield Finding(
+                "debug-runtime",
+                "error",
+                name,
+                f"{name} is only for developers, and no redistributable has it; {importer} was built against it.",
+                needed_by=importer,
+                evidence=evidence.chain(module),
+                remedy=Remedy(
+                    f"Use another version of the package that {importer} belongs to, and report this to its authors: "
+                    "it must be built in release mode, against a runtime that may be passed on."
+                ),
+            )
+
+
 def install(supplier: Runtime) -> Remedy:
     """The one remedy for a missing runtime: its own installer."""
     return Remedy(f"Install {supplier.name}.", command=supplier.install, url=supplier.url)

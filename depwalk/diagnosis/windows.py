@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from depwalk.graph import Edge, Module
 
 _SHOWN = 5
+_API_SET = re.compile(r"(api|ext)-ms-.*-l\d+-\d+-\d+\.dll$", re.IGNORECASE)
 
 
 def missing_system_dll(evidence: Evidence) -> Iterable[Finding]:
@@ -27,12 +29,29 @@ def missing_system_dll(evidence: Evidence) -> Iterable[Finding]:
         release = _first_release(module.name, evidence.target.architecture)
         if release is not None and tuple(release["version"]) > evidence.target.windows.version:
             by_release.setdefault(release["id"], []).append(module)
+        elif release is None and not module.reason and _API_SET.match(module.name):
+            yield _unknown_api_set(evidence, module)
     for identifier, modules in by_release.items():
         first, *rest = modules
         name, others = evidence.written_name(first), tuple(evidence.written_name(module) for module in rest)
         what = f"{name} and {len(others)} more DLLs" if others else name
         facts = (*(("also missing: " + ", ".join(others),) if others else ()), *evidence.chain(first))
         yield _too_old(evidence, name, evidence.importer(first), what, _releases()[identifier], facts, others)
+
+
+def _unknown_api_set(evidence: Evidence, module: Module) -> Finding:
+    """Only Microsoft names DLLs so: one that no table here has came with a Windows newer than they are."""
+    name, importer = evidence.written_name(module), evidence.importer(module)
+    return Finding(
+        "windows-too-old",
+        "error",
+        name,
+        f"{importer} needs the API set {name}, which this Windows does not have; a newer one may.",
+        needed_by=importer,
+        evidence=(f"Windows: {evidence.target.windows.label}", *evidence.chain(module)),
+        remedy=_update(importer),
+        proof="inferred",
+    )
 
 
 def missing_feature(evidence: Evidence) -> Iterable[Finding]:

@@ -1,0 +1,431 @@
+"""Set up the test bed, run the tests in it, or show what depwalk does.
+
+python3 ci/run.py test [--host | --windows] [pytest arguments]
+python3 ci/run.py demo
+python3 ci/run.py bed
+python3 ci/run.py python [--arch x86] [arguments of the Windows Python]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bed
+import fetch
+import prerequisites
+from steps import (
+    CACHE,
+    CHECKOUT,
+    STAMP,
+    Command,
+    SetupError,
+    only_run,
+    remove_tree,
+    run_logged,
+    say,
+    step,
+    tree_hash,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ON_WINDOWS = os.name == "nt"
+IN_NAMESPACE = "DEPWALK_CI_IN_NAMESPACE"
+PYTEST_NOTHING_COLLECTED = 5
+PYTEST_TIMEOUT = 3600
+SOURCES = (
+    "pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "README.md", "LICENSE",
+    "csrc", "depwalk",
+)  # fmt: skip
+GENERATED = ("__pycache__", "_core.*", "_binding.py")
+TENSORFLOW = "tensorflow-2.0.0-cp37-win_amd64/tensorflow_core/python"
+TENSORFLOW_MODULE = f"{TENSORFLOW}/_pywrap_tensorflow_internal.pyd"
+
+
+@dataclass
+class Report:
+    """The parts of a run and how each ended."""
+
+    parts: list[tuple[str, bool, float]] = field(default_factory=list)
+
+    def run(self, name: str, part: Callable[[], int]) -> None:
+        """Run one part; whatever happens to it, the next ones still run."""
+        say(f"\n== {name}")
+        start = time.monotonic()
+        try:
+            status = part()
+        except (SetupError, subprocess.SubprocessError) as error:
+            say(str(error))
+            status = 1
+        self.parts.append((name, status == 0, time.monotonic() - start))
+
+    def close(self) -> int:
+        """Print the summary and return the exit status."""
+        say("")
+        for name, passed, seconds in self.parts:
+            say(f"[ci] {'ok    ' if passed else 'FAILED'} {seconds:7.1f} s  {name}")
+        return 0 if all(passed for _, passed, _ in self.parts) else 1
+
+
+def main() -> int:
+    """Parse the command line and run one command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    test = commands.add_parser("test", allow_abbrev=False, help="build, check and test; more arguments go to pytest")
+    side = test.add_mutually_exclusive_group()
+    side.add_argument("--host", action="store_true", help="only the tests on this machine")
+    side.add_argument("--windows", action="store_true", help="only the tests in the bed")
+    commands.add_parser("demo", help="show what depwalk says about a real broken wheel")
+    commands.add_parser("bed", help="only set the test bed up")
+    python = commands.add_parser("python", allow_abbrev=False, help="run a Windows Python of the bed")
+    python.add_argument("--arch", choices=sorted(bed.ARCHITECTURES), default="x64")
+    options, rest = parser.parse_known_args()
+    if rest and options.command not in ("test", "python"):
+        parser.error(f"unexpected arguments: {' '.join(rest)}")
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the bed is closed
+    try:
+        needs_bed = not ON_WINDOWS and not (options.command == "test" and options.host)
+        prerequisites.ensure(bed=needs_bed)
+        if needs_bed:
+            enter_namespace()
+        with only_run():
+            if options.command == "test":
+                return test_command(rest, host=not options.windows, windows=not options.host)
+            if options.command == "demo":
+                return demo_command()
+            if options.command == "python":
+                return python_command(rest, options.arch)
+            return bed_command()
+    except prerequisites.MissingPrerequisiteError as error:
+        say(str(error))
+        return 2
+    except SetupError as error:
+        say(f"[ci] the set-up failed: {error}")
+        return 1
+
+
+def enter_namespace() -> None:
+    """Start this program again, once, where its mounts are seen by nobody else."""
+    if os.environ.pop(IN_NAMESPACE, None):
+        return
+    command = ["unshare", "--mount", "--propagation", "private", sys.executable]
+    environment = os.environ | {IN_NAMESPACE: "1"}
+    script = str(Path(__file__).resolve())
+    os.execvpe("unshare", [*command, script, *sys.argv[1:]], environment)
+
+
+def bed_command() -> int:
+    """Set the bed up and let both Windows Pythons say what they are."""
+    host_python = fetch.host_environment()
+    fetch.unpack_patients(host_python)
+    if ON_WINDOWS:
+        return 0
+    with bed.open_bed(host_python) as the_bed:
+        code = "import sys; print(sys.version)"
+        answers = [the_bed.python("-c", code, arch=arch) for arch in bed.ARCHITECTURES]
+    for answer in answers:
+        say(answer.stdout.strip() + answer.stderr)
+    return max(answer.returncode for answer in answers)
+
+
+def python_command(args: Sequence[str], arch: str) -> int:
+    """Run a Windows Python of the bed, with the depwalk of the checkout installed."""
+    host_python = fetch.host_environment()
+    if ON_WINDOWS:
+        return subprocess.call([host_python, *args])
+    with bed.open_bed(host_python) as the_bed:
+        if (CHECKOUT / "setup.py").exists():
+            install_in_bed(host_python, the_bed, bed.ARCHITECTURES[arch])
+        answer = the_bed.python(*args, arch=arch, env=test_paths(windows_paths=True))
+    sys.stdout.write(answer.stdout)
+    sys.stderr.write(answer.stderr)
+    return answer.returncode
+
+
+# test
+
+
+def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> int:
+    """Run the checks and the tests of one side or of both."""
+    report = Report()
+    host_python = fetch.host_environment()
+    fetch.unpack_patients(host_python)
+    report.run("building the test DLLs", functools.partial(build_zoo, host_python))
+    if host:
+        report.run("host: build and install", functools.partial(install_on_host, host_python))
+        for name, check in CHECKS.items():
+            report.run(f"host: {name}", functools.partial(run_check, host_python, check))
+        report.run("host: pytest", functools.partial(host_pytest, host_python, pytest_args))
+    if windows and not ON_WINDOWS:
+        windows_tests(report, host_python, pytest_args)
+    return report.close()
+
+
+CHECKS = {
+    "ruff check": ("ruff", "check", "."),
+    "ruff format": ("ruff", "format", "--check", "."),
+    "mypy": ("mypy",),
+}
+
+
+def run_check(host_python: Path, check: Sequence[str]) -> int:
+    """Run a checker as pyproject.toml configures it."""
+    return subprocess.call([host_python, "-m", *check], cwd=CHECKOUT, env=host_environment_variables())
+
+
+def host_environment_variables() -> dict[str, str]:
+    """Return the host's environment with everything that tools leave behind in the cache."""
+    tools = {
+        "MYPY_CACHE_DIR": str(CACHE / "mypy"),
+        "RUFF_CACHE_DIR": str(CACHE / "ruff"),
+        "PYTHONPYCACHEPREFIX": str(CACHE / "pycache"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
+    }
+    return bed.zig_environment() | tools | test_paths(windows_paths=False)
+
+
+def test_paths(*, windows_paths: bool) -> dict[str, str]:
+    """Return the variables that tell tests where things are, as the given side names them."""
+    name = bed.Bed.windows_path if windows_paths else str
+    runtime = bed.RUNTIME_37 if windows_paths else str(CACHE / "runtime-cp37")
+    return {
+        "DEPWALK_PATIENTS": name(fetch.PATIENTS),
+        "DEPWALK_ZOO": name(CACHE / "zoo"),
+        "DEPWALK_RUNTIME_37": runtime,
+    }
+
+
+def build_zoo(host_python: Path) -> int:
+    """Build the DLLs of tests/zoo; when there is nothing to build, that is no failure."""
+    bed.prepare_runtime_37(host_python, CACHE / "runtime-cp37")
+    script = CHECKOUT / "tests" / "zoo" / "build.py"
+    if script.exists():  # it knows by itself what has changed
+        run_logged([host_python, script, CACHE / "zoo"], "zoo", env=host_environment_variables())
+    return 0
+
+
+def copy_sources(workplace: Path) -> Path:
+    """Copy what a build needs, so that nothing is left behind in the checkout."""
+    sources = workplace / "sources"
+    for name in SOURCES:
+        origin = CHECKOUT / name
+        if origin.is_dir():
+            shutil.copytree(origin, sources / name, ignore=shutil.ignore_patterns(*GENERATED))
+        elif origin.is_file():
+            sources.mkdir(parents=True, exist_ok=True)
+            shutil.copy(origin, sources / name)
+    return sources
+
+
+def sources_key() -> str:
+    """Return what changes when a build would have another result."""
+    present = [CHECKOUT / name for name in SOURCES if (CHECKOUT / name).exists()]
+    return tree_hash(present, GENERATED) + (fetch.PINS / "host.txt").read_text()
+
+
+def compiler(host_python: Path, target: str = "") -> dict[str, str]:
+    """Return an environment whose C compiler is zig, for the host or for another target."""
+    command = [host_python.as_posix(), "-m", "ziglang", "cc"]
+    target_option = ["-target", target] if target else []
+    return bed.zig_environment() | {"CC": shlex.join([*command, *target_option])}
+
+
+def install_on_host(host_python: Path) -> int:
+    """Build depwalk from the checkout and install it into the host's environment."""
+
+    def build(workplace: Path) -> None:
+        sources = copy_sources(workplace)
+        options = ["--no-build-isolation", "--no-deps", "--force-reinstall", "--no-index"]
+        pip: Command = [host_python, "-m", "pip", "install"]
+        run_logged([*pip, *options, sources], "install-host", env=compiler(host_python))
+
+    inputs = [sources_key(), (CACHE / "venv" / STAMP).read_text()]
+    step(CACHE / "installed-host", "depwalk for this machine", "half a minute the first time", inputs, build)
+    return 0
+
+
+def pytest_arguments(args: Sequence[str], rename: Callable[[Path], str]) -> list[str]:
+    """Return pytest's arguments, with paths into the checkout made absolute.
+
+    The tests do not run in the checkout: there, `import depwalk` would find the sources.
+    """
+    given = []
+    paths = 0
+    for arg in args:
+        path, separator, test = arg.partition("::")
+        if path.startswith("tests") and (CHECKOUT / path).exists():
+            given.append(rename(CHECKOUT / path) + separator + test)
+            paths += 1
+        else:
+            given.append(arg)
+    if not paths:
+        given.append(rename(CHECKOUT / "tests"))
+    configuration = ["-c", rename(CHECKOUT / "pyproject.toml"), "--rootdir", rename(CHECKOUT)]
+    return ["-m", "pytest", "-p", "no:cacheprovider", *configuration, *given]
+
+
+def pytest_status(status: int, args: Sequence[str]) -> int:
+    """A selection may be empty on one side; a whole run may not."""
+    return 0 if status == PYTEST_NOTHING_COLLECTED and args else status
+
+
+def host_pytest(host_python: Path, args: Sequence[str]) -> int:
+    """Run the tests on this machine."""
+    workplace = CACHE / "work" / "host"
+    workplace.mkdir(parents=True, exist_ok=True)
+    command: Command = [host_python, *pytest_arguments(args, str), "--basetemp", CACHE / "tmp-host"]
+    status = subprocess.call(command, cwd=workplace, env=host_environment_variables(), stdin=subprocess.DEVNULL)
+    return pytest_status(status, args)
+
+
+def windows_tests(report: Report, host_python: Path, args: Sequence[str]) -> None:
+    """Run the tests on both Windows Pythons of the bed."""
+    opened: list[bed.Bed] = []
+    with contextlib.ExitStack() as stack:
+
+        def open_bed() -> int:
+            opened.append(stack.enter_context(bed.open_bed(host_python)))
+            return 0
+
+        report.run("Windows: test bed", open_bed)
+        for the_bed in opened:
+            for arch in bed.ARCHITECTURES.values():
+                install = functools.partial(install_in_bed, host_python, the_bed, arch)
+                report.run(f"Windows {arch.name}: build and install", install)
+                test = functools.partial(bed_pytest, the_bed, arch, args)
+                report.run(f"Windows {arch.name}: pytest", test)
+
+
+def install_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) -> int:
+    """Build depwalk's Windows wheel and install it into the Windows Python."""
+
+    def build(workplace: Path) -> None:
+        environment = compiler(host_python, f"{arch.zig}-windows-gnu")
+        wheels = workplace / "wheels"
+        make: Command = ["setup.py", "-q", "bdist_wheel", "--plat-name", arch.platform, "-d", wheels]
+        sources = copy_sources(workplace)
+        run_logged([host_python, *make], f"wheel-{arch.name}", env=environment, cwd=sources)
+        (wheel,) = wheels.glob("*.whl")
+        for old in site_packages.glob("depwalk*"):
+            remove_tree(old)
+        pip: Command = [host_python, "-m", "pip", "install", "--no-index", "--no-deps"]
+        place: Command = ["--target", site_packages, "--platform", arch.platform]
+        version = ["--python-version", "3.11", "--only-binary=:all:"]
+        run_logged([*pip, *place, *version, wheel], f"install-{arch.name}")
+
+    site_packages = the_bed.home(arch.name) / "Lib" / "site-packages"
+    inputs = [sources_key(), (the_bed.home(arch.name) / STAMP).read_text()]
+    target = the_bed.home(arch.name) / "depwalk-wheel"
+    step(target, f"depwalk for Windows {arch.name}", "5 s", inputs, build)
+    return 0
+
+
+def bed_pytest(the_bed: bed.Bed, arch: bed.Architecture, args: Sequence[str]) -> int:
+    """Run the tests in a Windows Python."""
+    work = f"work-{arch.name}"
+    workplace = the_bed.prefix / "drive_c" / work
+    workplace.mkdir(exist_ok=True)
+    tools = {
+        "PYTHONPYCACHEPREFIX": f"C:\\{work}\\pycache",
+        "HYPOTHESIS_STORAGE_DIRECTORY": f"C:\\{work}\\hypothesis",
+    }
+    answer = the_bed.python(
+        *pytest_arguments(args, the_bed.windows_path),
+        "--basetemp",
+        f"C:\\{work}\\tmp",
+        arch=arch.name,
+        env=tools | test_paths(windows_paths=True),
+        cwd=workplace,
+        timeout=PYTEST_TIMEOUT,
+        stream=True,
+    )
+    return pytest_status(answer.returncode, args)
+
+
+# demo
+
+
+@dataclass(frozen=True)
+class Example:
+    """One command of the demonstration, and the exit status that it must have."""
+
+    title: str
+    options: tuple[str, ...]
+    status: int
+    overrides: str = ""
+    on_host: bool = False
+
+
+RIGHT_TARGET = ("--python", "3.7", "--dll-dir", bed.RUNTIME_37)
+EXAMPLES = (
+    Example("a real load, with CPython 3.7's DLLs", RIGHT_TARGET, 0),
+    Example("a real load, with nothing said about Python", (), 1),
+    Example("the same machine without the Visual C++ runtime", RIGHT_TARGET, 1, "msvcp140=n"),
+    Example("predicted from here: a clean Windows 10", ("--windows", "10", "--python", "3.7"), 1,
+            on_host=True),
+    Example("predicted from here: with the Visual C++ runtime installed",
+            ("--windows", "10", "--python", "3.7", "--with-runtime", "vc14"), 0, on_host=True),
+)  # fmt: skip
+
+
+def demo_command() -> int:
+    """Show the examples and say whether each ended as it must."""
+    host_python = fetch.host_environment()
+    module = fetch.unpack_patients(host_python) / TENSORFLOW_MODULE
+    runtime = bed.prepare_runtime_37(host_python, CACHE / "runtime-cp37")
+    install_on_host(host_python)
+    with contextlib.ExitStack() as stack:
+        the_bed = None
+        if not ON_WINDOWS:
+            the_bed = stack.enter_context(bed.open_bed(host_python))
+            install_in_bed(host_python, the_bed, bed.X64)
+        wrong = []
+        for example in EXAMPLES:
+            if ON_WINDOWS and example.overrides:
+                say(f"\n== {example.title}: left out, it needs Wine")
+                continue
+            status = show_example(example, host_python, the_bed, module, runtime)
+            if status != example.status:
+                wrong.append(f"{example.title}: {status}, not {example.status}")
+    say("")
+    for line in wrong:
+        say(f"[ci] unexpected exit status of {line}")
+    say("[ci] demo: " + ("FAILED" if wrong else "every exit status was as expected"))
+    return 1 if wrong else 0
+
+
+def show_example(example: Example, host_python: Path, the_bed: bed.Bed | None, module: Path, runtime: Path) -> int:
+    """Show one command and its output; return its exit status."""
+    if example.on_host or the_bed is None:
+        options = [str(runtime) if option == bed.RUNTIME_37 else option for option in example.options]
+        command = ["-m", "depwalk", str(module), *options]
+        say(f"\n== {example.title} (this machine)\n$ python {shlex.join(command)}")
+        status = subprocess.call(
+            [host_python, *command], cwd=CACHE, env=host_environment_variables(), stderr=subprocess.STDOUT
+        )
+    else:
+        command = ["-m", "depwalk", the_bed.windows_path(module), *example.options]
+        assume = f"set WINEDLLOVERRIDES={example.overrides}\n$ " if example.overrides else ""
+        line = subprocess.list2cmdline(["python", *command])
+        say(f"\n== {example.title} (Windows Python in the bed)\n$ {assume}{line}")
+        status = the_bed.python(*command, overrides=example.overrides, stream=True).returncode
+    say(f"(exit status {status})")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

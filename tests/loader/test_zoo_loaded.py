@@ -1,0 +1,93 @@
+"""What the real loader does with each animal, and what depwalk makes of it: expectations for Windows and for Wine."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from animals import animals, folder, on_wine, target_path
+
+from depwalk.cli.options import machine
+from depwalk.result import diagnose
+from depwalk.target.choose import Choice, choose
+
+if TYPE_CHECKING:
+    from depwalk.result import Result
+
+pytestmark = pytest.mark.skipif(sys.platform != "win32", reason="there is no Windows loader here")
+
+ARCHITECTURE = "x64" if struct.calcsize("P") == 8 else "x86"
+TIMEOUT = 5.0  # seconds: the animal that hangs takes them all
+LOADED: dict[str, Result] = {}
+
+
+def load(animal: dict[str, Any]) -> Result:
+    """Load an animal, once for all tests."""
+    if animal["name"] not in LOADED:
+        LOADED[animal["name"]] = load_now(animal)
+    return LOADED[animal["name"]]
+
+
+def load_now(animal: dict[str, Any]) -> Result:
+    at = folder(animal)
+    choice = Choice(
+        python="3.7" if animal["python"] == "3.7" else None,
+        dll_dirs=tuple(str(at / name) for name in animal["dll_dirs"]),
+        path=tuple(str(at / name) for name in animal["path"]),
+    )
+    return diagnose(target_path(animal), lambda file: choose(file, choice, machine()), timeout=TIMEOUT)
+
+
+def is_loadable_here(animal: dict[str, Any]) -> bool:
+    """Of this architecture, and in need of nothing but options: no other application directory, no earlier loads."""
+    plain = not animal["app_dir"] and not animal["loaded_first"] and animal["python"] != "none"
+    with_image = os.path.isfile(target_path(animal)) and is_image(animal)
+    return animal["arch"] == ARCHITECTURE and plain and with_image
+
+
+def is_image(animal: dict[str, Any]) -> bool:
+    with open(target_path(animal), "rb") as file:
+        return file.read(2) == b"MZ"
+
+
+@pytest.mark.parametrize("animal", animals())
+def test_the_loader_answers_as_expected_and_decides_the_verdict(animal: dict[str, Any]) -> None:
+    if not is_loadable_here(animal):
+        pytest.skip("needs another process than depwalk's child is")
+    expected = animal["wine"] if on_wine() else animal["windows"]
+    result = load(animal)
+
+    assert result.load is not None
+    if "code" in expected:
+        codes = expected["code"] if isinstance(expected["code"], list) else [expected["code"]]
+        assert result.load.code in codes, result.load
+    elif "exit" in expected:
+        assert result.load.exit_code == expected["exit"], result.load
+    else:
+        assert result.load.timed_out
+    assert result.verdict == expected["verdict"], [finding.message for finding in result.findings]
+    if expected["verdict"] == "fails":
+        assert [finding for finding in result.findings if finding.severity == "error"]
+
+
+@pytest.mark.parametrize("animal", animals())
+def test_a_failure_is_blamed_on_the_right_module(animal: dict[str, Any]) -> None:
+    expected = animal["windows"]
+    fails_here = (animal["wine"] if on_wine() else expected)["verdict"] == "fails"
+    if not (is_loadable_here(animal) and fails_here and expected.get("finding")):
+        pytest.skip("nothing fails here")
+    if animal["name"] in OTHER_CAUSE_ON_WINE and on_wine():
+        pytest.skip(OTHER_CAUSE_ON_WINE[animal["name"]])
+    errors = [finding for finding in load(animal).findings if finding.severity == "error"]
+
+    assert errors[0].code == expected["finding"], errors[0]
+    assert errors[0].module.lower() == expected["module"].lower()
+
+
+OTHER_CAUSE_ON_WINE = {
+    "forwarder-loop": "Wine follows the circle until its stack is used up, and the process ends",
+    "api-set-hostless": "Wine does not know this set, so it looks like one of a newer Windows",
+}

@@ -1,0 +1,211 @@
+"""Build the zoo: tiny Windows DLLs, each with one thing that a loader trips over (or a near miss).
+
+    python build.py TARGET_DIR
+
+zoo.toml says what each animal is made of. TARGET_DIR gets a folder for each, and zoo.json: the recipe with every
+default filled in. Nothing is built when nothing has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import patch
+import tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+HERE = Path(__file__).resolve().parent
+SOURCES = HERE / "src"
+RECIPE = HERE / "zoo.toml"
+INDEX = "zoo.json"
+
+# Our word for an architecture -> zig's target, dlltool's and the linker's words, and the prefix of a C symbol.
+ARCHITECTURES = {
+    "x64": ("x86_64-windows-gnu", "i386:x86-64", "x64", ""),
+    "x86": ("x86-windows-gnu", "i386", "x86", "_"),
+    "arm64": ("aarch64-windows-gnu", "arm64", "arm64", ""),
+}
+ANIMAL_DEFAULTS: dict[str, Any] = {
+    "situation": [],
+    "arch": "x64",
+    "python": "3.11",
+    "app_dir": "",
+    "dll_dirs": [],
+    "path": [],
+    "loaded_first": [],
+}
+FILE_DEFAULTS: dict[str, Any] = {
+    "source": "module.c",
+    "defines": [],
+    "exports": [],
+    "imports": [],
+    "delay": [],
+    "link": [],
+    "patches": [],
+}
+EXPECTATION_DEFAULTS: dict[str, Any] = {"finding": "", "module": "", "needed_by": ""}
+
+T = TypeVar("T")
+
+
+def animals() -> list[dict[str, Any]]:
+    """Return zoo.toml with every default filled in."""
+    result: list[dict[str, Any]] = []
+    for told in tomllib.loads(RECIPE.read_text(encoding="utf-8"))["animal"]:
+        animal = ANIMAL_DEFAULTS | told
+        for system in (key for key in animal if key.startswith("windows")):
+            animal[system] = EXPECTATION_DEFAULTS | animal[system]
+        animal["wine"] = {"why": ""} | animal["wine"]
+        files = (FILE_DEFAULTS | {"arch": animal["arch"]} | file for file in told["files"])
+        animal["files"] = [{**file, "exports": exports(file)} for file in files]
+        result.append(animal)
+    return result
+
+
+def exports(file: dict[str, Any]) -> list[str]:
+    """Return what a file exports, as lines of a .def file: every plain name is the C function `answer`."""
+    lines = []
+    if file["out"].endswith(".pyd"):
+        lines.append(f"PyInit_{Path(file['out']).name.split('.')[0]} = answer")
+    for told in file["exports"]:
+        name, *rest = told.split(maxsplit=1)
+        lines.append(told if "=" in told else " ".join([name, "= answer", *rest]))
+    return lines
+
+
+def imported(spec: str) -> tuple[str, list[str]]:
+    """Split "dep.dll: f #77"; the colon stands apart from the name, which may hold anything else."""
+    dll, _, symbols = spec.partition(": ")
+    return dll, symbols.split()
+
+
+def linker_symbol(symbol: str) -> str:
+    return symbol.replace("#", "ordinal_")
+
+
+class Builder:
+    """One build: the compiler, and a directory for what is made on the way."""
+
+    def __init__(self, compiler: Sequence[str], work: Path) -> None:
+        self.compiler = list(compiler)
+        self.work = work
+
+    def run(self, *arguments: str) -> None:
+        command = [*self.compiler, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(arguments)}\n{done.stdout}{done.stderr}")
+
+    def made(self, what: Any, suffix: str) -> Path:
+        """Return a file name that depends on what the file is made from."""
+        return self.work / (hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16] + suffix)
+
+    def object(self, key: tuple[str, tuple[str, ...], str]) -> None:
+        source, defines, arch = key
+        flags = ["-O1", "-g0", "-ffreestanding", "-fno-sanitize=all", "-Wall", "-Wextra", "-Werror"]
+        options = [*flags, *(f"-D{define}" for define in defines), "-o", str(self.made(key, ".obj"))]
+        self.run("cc", "-target", ARCHITECTURES[arch][0], "-c", str(SOURCES / source), *options)
+
+    def library(self, key: tuple[str, str]) -> None:
+        spec, arch = key
+        dll, symbols = imported(spec)
+        definition = self.made(key, ".def")
+        lines = (f"{linker_symbol(s)} @{s[1:]} NONAME" if s[0] == "#" else s for s in symbols)
+        definition.write_text("\n".join([f'LIBRARY "{dll}"', "EXPORTS", *lines, ""]), encoding="utf-8")
+        self.run("dlltool", "-m", ARCHITECTURES[arch][1], "-d", str(definition), "-l", str(self.made(key, ".lib")))
+
+    def link(self, file: dict[str, Any], out: Path) -> None:
+        arch = file["arch"]
+        _, _, machine, prefix = ARCHITECTURES[arch]
+        definition = self.made([file, str(out)], ".def")
+        definition.write_text("\n".join(["EXPORTS", *file["exports"], ""]), encoding="utf-8")
+        # The linker writes the name of its output into the export directory; `built_as` lets that name be another.
+        product = self.made([file, str(out)], ".dir") / file.get("built_as", out.name)
+        product.parent.mkdir()
+        needed = [(spec, arch) for spec in (*file["imports"], *file["delay"])]
+        symbols = [linker_symbol(s) for spec in file["imports"] for s in imported(spec)[1]]
+        self.run(
+            "lld-link",
+            *("/dll", f"/machine:{machine}", "/entry:DllMain", "/nodefaultlib", "/opt:noref", "/safeseh:no"),
+            *("/noimplib", "/timestamp:0", f"/def:{definition}", f"/out:{product}", *file["link"]),
+            *(f"/include:__imp_{prefix}{symbol}" for symbol in symbols),
+            *(f"/delayload:{imported(spec)[0]}" for spec in file["delay"]),
+            str(self.made(object_key(file), ".obj")),
+            *(str(self.made(key, ".lib")) for key in needed),
+        )
+        product.replace(out)
+
+    def animal(self, animal: dict[str, Any]) -> None:
+        folder = self.work.parent / animal["name"]
+        for file in animal["files"]:
+            out = folder / file["out"]
+            out.parent.mkdir(parents=True, exist_ok=True)
+            if "text" in file:
+                out.write_text(file["text"], encoding="ascii")
+            else:
+                self.link(file, out)
+            if file["patches"]:
+                image = patch.Image(out.read_bytes())
+                for told in file["patches"]:
+                    name, *arguments = told.split()
+                    getattr(patch, name)(image, *arguments)
+                out.write_bytes(image.data)
+
+
+def object_key(file: dict[str, Any]) -> tuple[str, tuple[str, ...], str]:
+    return file["source"], tuple(file["defines"]), file["arch"]
+
+
+def parallel(function: Callable[[T], None], items: Iterable[T]) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(function, items))
+
+
+def stamp(compiler: Sequence[str]) -> str:
+    """Return a hash of everything the zoo is made from."""
+    digest = hashlib.sha256(subprocess.run([*compiler, "version"], capture_output=True, check=True).stdout)
+    for path in [*sorted(SOURCES.iterdir()), RECIPE, HERE / "build.py", HERE / "patch.py"]:
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def build(target: Path, compiler: Sequence[str]) -> None:
+    """Make `target` the zoo; a finished one that is up to date stays untouched."""
+    index = target / INDEX
+    current = stamp(compiler)
+    if index.exists() and json.loads(index.read_text(encoding="ascii"))["stamp"] == current:
+        return
+    if target.exists() and any(target.iterdir()) and not index.exists():
+        raise FileExistsError(f"{target} is not empty and not a zoo")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    herd = animals()
+    files = [file for animal in herd for file in animal["files"] if "text" not in file]
+    with tempfile.TemporaryDirectory(prefix=".zoo-", dir=target.parent) as temporary:
+        new = Path(temporary) / "zoo"
+        builder = Builder(compiler, new / "work")
+        builder.work.mkdir(parents=True)
+        parallel(builder.object, {object_key(file) for file in files})
+        parallel(builder.library, {(spec, f["arch"]) for f in files for spec in (*f["imports"], *f["delay"])})
+        parallel(builder.animal, herd)
+        shutil.rmtree(builder.work)
+        (new / INDEX).write_text(json.dumps({"stamp": current, "animals": herd}, indent=1), encoding="ascii")
+        if target.exists():
+            shutil.rmtree(target)
+        new.replace(target)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    build(Path(sys.argv[1]).absolute(), [sys.executable, "-m", "ziglang"])

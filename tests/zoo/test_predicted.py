@@ -1,0 +1,69 @@
+"""What depwalk predicts for each animal is what the specification says of Windows."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from animals import RUN_TIME, animals, assumed_target, folder, target_path
+
+from depwalk import image
+from depwalk.result import diagnose
+
+if TYPE_CHECKING:
+    from depwalk.result import Result
+
+VERSIONS = [("10", "windows"), ("7", "windows_7"), ("11", "windows_11")]
+
+
+def predict(animal: dict[str, Any], version: str) -> Result:
+    return diagnose(target_path(animal), lambda _: assumed_target(animal, version), load=False)
+
+
+def expected_verdict(expected: dict[str, Any]) -> str:
+    return "loads" if expected.get("finding") in RUN_TIME else str(expected["verdict"])
+
+
+@pytest.mark.parametrize(("version", "key"), VERSIONS, ids=[version for version, _ in VERSIONS])
+@pytest.mark.parametrize("animal", animals())
+def test_prediction_is_what_the_specification_says(animal: dict[str, Any], version: str, key: str) -> None:
+    expected = animal.get(key)
+    if expected is None:
+        pytest.skip("this Windows answers as Windows 10 does")
+    if not os.path.exists(target_path(animal)) or is_no_image(animal):
+        with pytest.raises(image.UnreadableFile):
+            image.read(target_path(animal))
+        return
+    result = predict(animal, version)
+
+    assert result.verdict == expected_verdict(expected), [finding.message for finding in result.findings]
+    if expected.get("finding") and expected["finding"] not in RUN_TIME:
+        found = [finding for finding in result.findings if finding.code == expected["finding"]]
+        assert found, [(finding.code, finding.module, finding.message) for finding in result.findings]
+        assert found[0].module.lower() == expected["module"].lower()
+        if expected.get("needed_by"):
+            assert found[0].needed_by.lower() == os.path.basename(expected["needed_by"]).lower()
+        if expected.get("symbol"):
+            assert expected["symbol"] in found[0].message + " ".join(found[0].evidence)
+    if expected["verdict"] == "loads":
+        assert not [finding for finding in result.findings if finding.severity == "error"]
+
+
+@pytest.mark.parametrize("animal", animals())
+def test_each_dll_is_taken_from_where_the_specification_says(animal: dict[str, Any]) -> None:
+    places = animal["windows"].get("found", {})
+    if not places:
+        pytest.skip("there is no choice of places")
+    result = predict(animal, "10")
+    paths = {module.name.lower(): module.path for module in result.graph.modules}
+    for name, place in places.items():
+        taken = paths.get(name.lower()) or ""
+        inside = os.path.normcase(taken).startswith(os.path.normcase(str(folder(animal))))
+        actual = os.path.relpath(taken, folder(animal)).replace(os.sep, "/") if inside else ""
+        assert actual.lower() == place.lower()
+
+
+def is_no_image(animal: dict[str, Any]) -> bool:
+    with open(target_path(animal), "rb") as file:
+        return file.read(2) != b"MZ"
