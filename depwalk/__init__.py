@@ -1,3 +1,45 @@
-"""depwalk: why a Windows DLL or Python extension does not load."""
+"""depwalk: why a Windows DLL or Python extension does not load.
 
+>>> result = depwalk.diagnose("module.pyd", windows="10", python="3.11")
+>>> result.verdict
+'fails'
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from depwalk.result import Result
+
+__all__ = ["__version__", "diagnose"]
 __version__ = "0.1.0.dev0"
+
+
+def diagnose(
+    path: str | os.PathLike[str],
+    *,
+    windows: str | None = None,
+    root: str | None = None,
+    python: str | None = None,
+    dll_dirs: Sequence[str] = (),
+    search_path: Sequence[str] | None = None,
+    runtimes: Sequence[str] = (),
+    load: bool = True,
+    timeout: float = 30.0,
+) -> Result:
+    """Say whether a file loads, and if not, why. The arguments are the options of the command line.
+
+    `search_path` are the entries of a PATH to assume; `timeout` is in seconds. Raises depwalk.image.UnreadableFile for
+    what is no PE file, and ValueError for a Windows, Python or runtime that is not known.
+    """
+    from depwalk import result
+    from depwalk.cli.options import machine
+    from depwalk.target.choose import Choice, choose
+
+    entries = None if search_path is None else tuple(search_path)
+    choice = Choice(windows, root, python, tuple(dll_dirs), entries, tuple(runtimes))
+    return result.diagnose(path, lambda file: choose(file, choice, machine()), load=load, timeout=timeout)

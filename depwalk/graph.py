@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from depwalk.image import Image, Import
     from depwalk.target import Target
 
-EdgeKind = Literal["import", "delay", "forward"]
+EdgeKind = Literal["import", "delay", "forward", "clr"]
 MAX_MODULES = 20_000
 MAX_FORWARDS = 32  # hops the loader follows (windows-loader 1.8)
 SEARCH_FLAGS = 0x7F00  # of DependentLoadFlags, for a module's direct imports only; Wine ignores them (1.3, 4)
@@ -54,7 +54,7 @@ class Edge:
     name: str
     symbols: int
     unresolved: tuple[str, ...] = ()  # names, or #ordinals
-    source: Import | None = None  # where in the importer's image; None for a forwarder
+    source: Import | None = None  # where in the importer's image; None for a forwarder and for .NET
 
 
 @dataclass(frozen=True)
@@ -191,6 +191,11 @@ class _Walk:
             own = search.by_flags(self.target, image.dependent_load_flags, Directory(os.path.dirname(module.path)))
         redirection = side_by_side.redirection(image, self.target)
         self.modules[module.id] = replace(module, missing_assemblies=redirection.missing)
+        if image.is_pure_dotnet:
+            found = search.find("mscoree.dll", module.name, own, self.process)
+            target = self._module(found, module.depth + 1, rules, delayed=module.delayed)
+            self.edges.append(Edge(module.id, target, "clr", "mscoree.dll", 0))
+            return
         for imported in image.imports:
             if imported.kind == "delay":
                 self.later.append((module, imported))

@@ -139,6 +139,11 @@ class Image:
         """IMAGE_FILE_DLL is set. Without it the loader maps a file and resolves nothing (windows-loader 2)."""
         return bool(self.characteristics & _IMAGE_FILE_DLL)
 
+    @property
+    def is_pure_dotnet(self) -> bool:
+        """Holds .NET code only: the native import table is ignored and mscoree used (windows-loader 2)."""
+        return self.clr_flags is not None and bool(self.clr_flags & _CLR_IL_ONLY)
+
     def resolves_imports(self) -> bool:
         """Whether the loader follows its imports: it maps a DLL that is marked as no DLL, and does nothing more."""
         return self.is_dll or self.path.lower().endswith(".exe")

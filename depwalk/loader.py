@@ -32,6 +32,15 @@ PYTHON_FLAGS = ("-I", "-S", "-B")
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A module that fails when it is loaded alone, although all that it needs loads."""
+
+    path: str
+    code: int | None  # GetLastError; None if the child died
+    exit_code: int  # of that child
+
+
+@dataclass(frozen=True)
 class LoadTrace:
     """How one load ended. Exactly one of `code` (0: loaded), `exit_code` and `timed_out` tells."""
 
@@ -39,8 +48,7 @@ class LoadTrace:
     exit_code: int | None = None  # of a child that died before it could answer
     timed_out: bool = False
     modules: tuple[str, ...] = ()  # paths of the modules that the load brought, in load order
-    failed_module: str | None = None  # path of the deepest module that fails when loaded alone
-    failed_code: int | None = None
+    deepest: Failure | None = None  # the deepest module that fails, if the dependencies were tried one by one
     elapsed_ms: float = 0.0
 
     @property
@@ -87,8 +95,8 @@ def test_load(path: str, target: Target, timeout: float) -> LoadTrace:
     return LoadTrace(answers[0]["code"], modules=tuple(answers[0]["modules"]), elapsed_ms=ran.elapsed_ms)
 
 
-def deepest_failure(graph: Graph, target: Target, timeout: float) -> tuple[str, int | None] | None:
-    """Load every dependency alone, leaves first, and return the first that fails with its code (None: it died).
+def deepest_failure(graph: Graph, target: Target, timeout: float) -> Failure | None:
+    """Load every dependency alone, leaves first, and return the first that fails; None if none does.
 
     Each is loaded with the search list of the top-level file, given as directories of its own (windows-loader 4), so
     that none sees its own directory in place of it.
@@ -102,9 +110,9 @@ def deepest_failure(graph: Graph, target: Target, timeout: float) -> tuple[str, 
     ran = _run(target, files, directories, search.USER_DIRS, target.path, timeout, list_modules=False)
     for record in ran.records:
         if record.get("code"):
-            return record["path"], record["code"]
+            return Failure(record["path"], record["code"], ran.exit_code)
     last = ran.records[-1] if ran.records else {}
-    return (last["loading"], None) if "loading" in last else None
+    return Failure(last["loading"], None, ran.exit_code) if "loading" in last else None
 
 
 @dataclass(frozen=True)
@@ -161,8 +169,7 @@ def _supervise(command: Sequence[str], request: str, timeout: float) -> tuple[in
         encoding="utf-8",
         creationflags=_CREATE_NO_WINDOW,
     )
-    # The child waits for its request: nothing foreign runs before the guard is there.
-    guard = core.Guard(int(child._handle))  # type: ignore[attr-defined]  # noqa: SLF001  (Popen has no public name for it)
+    guard = _guard(child)  # the child waits for its request: nothing foreign runs before
     try:
         child.communicate(request + "\n", timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -170,6 +177,16 @@ def _supervise(command: Sequence[str], request: str, timeout: float) -> tuple[in
     except OSError:  # it died before it read its request
         child.wait(timeout)
     finally:
-        guard.close()
+        if guard is not None:
+            guard.close()
+        child.kill()
         child.wait()
     return child.returncode, False
+
+
+def _guard(child: subprocess.Popen[str]) -> core.Guard | None:
+    """Put the child into a job of its own; Windows 7 refuses that to a process that is in a job itself."""
+    try:
+        return core.Guard(int(child._handle))  # type: ignore[attr-defined]  # noqa: SLF001  (it has no public name)
+    except OSError:
+        return None

@@ -62,7 +62,10 @@ def diagnose(
     walked = graph.walk(name, file, chosen)
     evidence = diagnosis.Evidence(walked, chosen, python.built_for(file), wheel.distribution_of(name))
     if load and loader.can_load(name, chosen):
-        evidence = replace(evidence, load=_load(name, walked, chosen, evidence, timeout))
+        try:
+            evidence = replace(evidence, load=_load(name, evidence, timeout))
+        except OSError as error:
+            evidence = replace(evidence, not_asked=str(error))
     findings = diagnosis.diagnose(evidence)
     verdict, basis = diagnosis.verdict(evidence, findings)
     elapsed = (time.perf_counter() - started) * 1000
@@ -80,10 +83,10 @@ def diagnose(
     )
 
 
-def _load(path: str, walked: Graph, target: Target, evidence: diagnosis.Evidence, timeout: float) -> LoadTrace:
-    trace = loader.test_load(path, target, timeout)
+def _load(path: str, evidence: diagnosis.Evidence, timeout: float) -> LoadTrace:
+    """Ask the loader; if it refuses a file in which nothing is wrong, ask it for each dependency."""
+    trace = loader.test_load(path, evidence.target, timeout)
     explained = any(finding.severity == "error" for finding in diagnosis.diagnose(evidence))
-    if trace.code in (None, 0) or explained:
+    if trace.loaded or trace.timed_out or explained:
         return trace
-    deepest = loader.deepest_failure(walked, target, timeout)
-    return replace(trace, failed_module=deepest[0], failed_code=deepest[1]) if deepest else trace
+    return replace(trace, deepest=loader.deepest_failure(evidence.graph, evidence.target, timeout))

@@ -82,6 +82,9 @@ def _incomplete(evidence: Evidence) -> Iterable[Finding]:
         name = evidence.graph.root.name
         yield Finding("analysis-incomplete", "warning", name, "The tree has more modules than depwalk follows.")
     root = evidence.graph.root
+    if evidence.not_asked:
+        message = f"The loader could not be asked ({evidence.not_asked}): this is a prediction."
+        yield Finding("analysis-incomplete", "note", root.name, message)
     if root.image is not None and not root.image.resolves_imports():
         yield Finding(
             "analysis-incomplete",

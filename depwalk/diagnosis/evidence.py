@@ -51,6 +51,7 @@ class Evidence:
     built_for: Build | None  # the Python that the file was built for, None if it is no extension
     distribution: Distribution | None = None  # that the file belongs to
     load: LoadTrace | None = None
+    not_asked: str = ""  # why the loader could not be asked although it should have been
 
     @property
     def package(self) -> str:

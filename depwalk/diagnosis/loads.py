@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from depwalk.diagnosis.evidence import Evidence
-    from depwalk.loader import LoadTrace
+    from depwalk.loader import Failure, LoadTrace
 
 # Codes with which the loader ends before it runs any code of the tree: a static finding can be their cause.
 _BEFORE_CODE_RUNS = {2, 3, 5, 32, 87, 126, 127, 182, 193, 487, 577, 1260, 1920, 4551, 14001}
@@ -61,10 +61,10 @@ def _from_load(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
             ),
             proof="loader",
         )
+    elif load.deepest is not None:
+        yield _deepest(evidence, load.deepest)
     elif load.exit_code is not None:
         yield _died(root, load.exit_code)
-    elif load.failed_module is not None:
-        yield _deepest(evidence, load, load.failed_module)
     elif load.code is not None:
         yield _by_code(root, load.code)
 
@@ -85,19 +85,20 @@ def _died(module: str, code: int) -> Finding:
     )
 
 
-def _deepest(evidence: Evidence, load: LoadTrace, path: str) -> Finding:
+def _deepest(evidence: Evidence, failure: Failure) -> Finding:
     """The first module that fails although everything it needs loads."""
+    path, code = failure.path, failure.code
     name = ntpath.basename(path)
     module = next((found for found in evidence.graph.modules if found.path == path), evidence.graph.root)
     importer = evidence.importer(module)
     facts = (
         f"the file is there: {path}",
-        f"loaded alone it fails with code {load.failed_code}, and everything it needs loads",
+        f"loaded alone it fails with code {code}, and everything it needs loads",
         *evidence.chain(module),
     )
     supplier = runtimes.supplier(name, evidence.target.architecture)
     written = evidence.written_name(module)
-    if load.failed_code == loader.MODULE_NOT_FOUND and supplier is not None:
+    if code == loader.MODULE_NOT_FOUND and supplier is not None:
         return Finding(
             "missing-msvc-runtime",
             "error",
@@ -108,9 +109,9 @@ def _deepest(evidence: Evidence, load: LoadTrace, path: str) -> Finding:
             remedy=install(supplier),
             proof="loader",
         )
-    if load.failed_code is None:
-        return replace(_died(name, load.exit_code or 0), needed_by=importer)
-    return replace(_by_code(name, load.failed_code), needed_by=importer, evidence=facts)
+    if code is None:
+        return replace(_died(name, failure.exit_code), needed_by=importer)
+    return replace(_by_code(name, code), needed_by=importer, evidence=facts)
 
 
 def _by_code(module: str, code: int) -> Finding:

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from depwalk import __version__
+from depwalk import __version__, cpu
 
 if TYPE_CHECKING:
     from depwalk.diagnosis import Finding
@@ -76,6 +76,7 @@ def _environment(target: Target, rules: tuple[Rule, ...]) -> dict[str, Any]:
             "assumed": python.executable is None or python.stand_in,
             "conda": python.conda,
         },
+        "cpu": {"brand": cpu.brand()} if target.windows.live else None,
         "architecture": target.architecture,
         "runtimes": list(target.runtimes),
         "search": [
@@ -145,6 +146,6 @@ def _load(load: LoadTrace) -> dict[str, Any]:
         "timed_out": load.timed_out,
         "modules": list(load.modules),
         "exceptions": [],
-        "failed_module": load.failed_module,
+        "failed_module": load.deepest.path if load.deepest else None,
         "elapsed_ms": round(load.elapsed_ms, 1),
     }
