@@ -48,7 +48,8 @@ enum {
     DW_NOT_PE = 3,         /* the file does not begin with "MZ" */
     DW_TOO_LARGE = 4,      /* more bytes than this process can map */
     DW_NOT_HERE = 5,       /* this system or processor has no such thing */
-    DW_REFUSED = 6         /* a Windows function failed; its error code is beside the status */
+    DW_REFUSED = 6,        /* a Windows function failed; its error code is beside the status */
+    DW_NOT_A_FILE = 7      /* a device, a pipe, or another thing without an end */
 };
 
 /* What is wrong with a file. The loader refuses the kinds below 100; the others only limit what can be read. */

@@ -201,8 +201,8 @@ static bool find_name(const dw_image *image, const export_table *table, const ui
     return false;
 }
 
-static dw_binding bind_symbol(dw_image *exporter, const export_table *table, const uint8_t *name, uint32_t length,
-                              uint32_t hint, uint32_t ordinal)
+static dw_binding bind_symbol(dw_image *exporter, const export_table *table, pe_budget *budget, const uint8_t *name,
+                              uint32_t length, uint32_t hint, uint32_t ordinal)
 {
     dw_binding binding = {{0, 0}, 0, DW_UNRESOLVED, 0};
     uint32_t index = ordinal - table->info.base;
@@ -215,8 +215,7 @@ static dw_binding bind_symbol(dw_image *exporter, const export_table *table, con
     }
     binding.result = DW_RESOLVED;
     if (is_forwarder(table, binding.rva)) {
-        pe_budget budget = pe_budget_for(exporter);
-        bool read = pe_text(exporter, binding.rva, &budget, &binding.forwarder);
+        bool read = pe_text(exporter, binding.rva, budget, &binding.forwarder);
         binding.result = read ? DW_FORWARDED : DW_UNRESOLVED;
     }
     return binding;
@@ -226,8 +225,9 @@ dw_binding dw_lookup(dw_image *exporter, const char *name, uint32_t length, uint
 {
     export_table table;
     dw_binding none = {{0, 0}, 0, DW_NO_EXPORTS, 0};
+    pe_budget budget = pe_budget_for(exporter);
     return open_exports(exporter, &table)
-               ? bind_symbol(exporter, &table, (const uint8_t *)name, length, hint, ordinal)
+               ? bind_symbol(exporter, &table, &budget, (const uint8_t *)name, length, hint, ordinal)
                : none;
 }
 
@@ -236,13 +236,14 @@ uint32_t dw_match(const dw_image *importer, const dw_symbol *symbols, uint32_t c
 {
     export_table table;
     uint32_t stored = 0;
+    pe_budget budget = pe_budget_for(exporter);
     bool has_exports = open_exports(exporter, &table);
     for (uint32_t i = 0; i < count; i++) {
         const dw_symbol *symbol = &symbols[i];
         dw_binding binding = {{0, 0}, i, DW_NO_EXPORTS, 0};
         if (has_exports) {
-            binding = bind_symbol(exporter, &table, importer->data + symbol->name.offset, symbol->name.length,
-                                  symbol->hint, symbol->ordinal);
+            binding = bind_symbol(exporter, &table, &budget, importer->data + symbol->name.offset,
+                                  symbol->name.length, symbol->hint, symbol->ordinal);
             binding.symbol = i;
         }
         if (binding.result == DW_RESOLVED) {

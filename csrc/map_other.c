@@ -20,6 +20,9 @@ static int32_t map_descriptor(int file, const uint8_t **data, uint64_t *size, ui
         *os_error = EISDIR;
         return DW_CANNOT_OPEN;
     }
+    if (!S_ISREG(facts.st_mode)) {
+        return DW_NOT_A_FILE;
+    }
     if (facts.st_size == 0) {
         return DW_EMPTY;
     }

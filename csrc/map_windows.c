@@ -7,6 +7,9 @@
 static int32_t map_handle(HANDLE file, const uint8_t **data, uint64_t *size, uint32_t *os_error)
 {
     LARGE_INTEGER length;
+    if (GetFileType(file) != FILE_TYPE_DISK) {
+        return DW_NOT_A_FILE;
+    }
     if (!GetFileSizeEx(file, &length)) {
         *os_error = GetLastError();
         return DW_CANNOT_OPEN;

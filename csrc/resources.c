@@ -59,8 +59,13 @@ static void walk_level(resource_walk *walk, uint32_t offset, uint32_t level, uin
         return;
     }
     uint32_t entries = (uint32_t)pe_u16(bytes + 12) + pe_u16(bytes + 14);
-    for (uint32_t i = 0; i < entries && walk->budget.entries > 0; i++, walk->budget.entries--) {
+    for (uint32_t i = 0; i < entries; i++) {
         uint8_t entry[ENTRY_SIZE];
+        if (walk->budget.entries == 0) {
+            cannot_read(walk, walk->root);
+            return;
+        }
+        walk->budget.entries--;
         if (!fetch(walk, offset + DIRECTORY_SIZE + i * ENTRY_SIZE, entry, sizeof entry)) {
             return;
         }
@@ -74,6 +79,8 @@ static void walk_level(resource_walk *walk, uint32_t offset, uint32_t level, uin
             walk_level(walk, target & ~HIGH_BIT, level + 1, type, level == 2 ? key : id);
         } else if (!deeper && level == LEVELS) {
             store_leaf(walk, target, id, key);
+        } else {
+            cannot_read(walk, walk->root);
         }
     }
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from depwalk import choices
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
@@ -29,7 +31,7 @@ def diagnose(
     search_path: Sequence[str] | None = None,
     runtimes: Sequence[str] = (),
     load: bool = True,
-    timeout: float = 30.0,
+    timeout: float = choices.TIMEOUT,
 ) -> Result:
     """Say whether a file loads, and if not, why. The arguments are the options of the command line.
 

@@ -118,10 +118,13 @@ class File:
             if found <= room:
                 break
             room = found
-        return [
-            Binding(symbol, result, rva, exporter._text(offset, length))
-            for offset, length, symbol, result, rva in _rows(_BINDING, bindings, found)
-        ]
+        texts: dict[int, bytes] = {}  # by offset: many imports may meet one forwarder
+        matched = []
+        for offset, length, symbol, result, rva in _rows(_BINDING, bindings, found):
+            if offset not in texts:
+                texts[offset] = exporter._text(offset, length)
+            matched.append(Binding(symbol, result, rva, texts[offset]))
+        return matched
 
     def lookup(self, name: bytes, ordinal: int) -> Binding:
         """One export, by name or, if that is empty, by ordinal."""
@@ -181,6 +184,7 @@ class File:
         """Walk every directory once, so that `defects` is complete."""
         lib.dw_export_names(self.facts, ffi.NULL, 0)
         lib.dw_export_addresses(self.facts, ffi.NULL, 0)
+        lib.dw_bound_imports(self.facts, ffi.NULL, 0)
         for kind in (16, 24):
             lib.dw_resources(self.facts, kind, ffi.NULL, 0)
 

@@ -6,6 +6,7 @@ Field names are those of the PE format; sizes are bytes, addresses are relative 
 from __future__ import annotations
 
 import os
+import re
 import struct
 import sys
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ _ACCEPTED = {
 _IMAGE_FILE_DLL = 0x2000
 _CLR_IL_ONLY, _CLR_32BIT_REQUIRED = 1, 2
 _RT_VERSION, _RT_MANIFEST = 16, 24
+_PE32 = 0x10B
+_ORDINAL = re.compile(r"#0*(\d{1,6})", re.ASCII)
+_HIGHEST_ORDINAL = 0xFFFF
 _FIXED_FILE_INFO = struct.pack("<I", 0xFEEF04BD)
 
 # kind -> (what is wrong, whether the loader refuses the file for it), in the words of a report.
@@ -55,6 +59,7 @@ _DEFECTS = {
     core.lib.DW_DEFECT_UNREADABLE_LOAD_CONFIG: ("the load configuration cannot be read", False),
     core.lib.DW_DEFECT_UNREADABLE_CLR_HEADER: ("the .NET header cannot be read", False),
     core.lib.DW_DEFECT_UNREADABLE_BOUND_IMPORTS: ("the bound-import table cannot be read to its end", False),
+    core.lib.DW_DEFECT_UNSORTED_EXPORTS: ("the export names are not sorted", False),
 }
 
 
@@ -68,6 +73,7 @@ class Defect(NamedTuple):
     message: str
     offset: int
     fatal: bool  # the loader refuses the file for it
+    damage: bool = True  # False for what is only unusual
 
 
 class Symbol(NamedTuple):
@@ -221,19 +227,22 @@ class Image:
         missing, forwarded = [], []
         found = self._file.match(_DIRECTORY[imported.kind], imported.first, imported.count, exporter._file)
         names = self.symbols(imported) if found else ()
+        texts: dict[bytes, str] = {}  # many imports may meet one forwarder
         for binding in found:
             name = str(names[binding.symbol])
             if binding.result == core.lib.DW_FORWARDED:
-                forwarded.append(Binding(name, _text(binding.forwarder)))
+                forwarded.append(Binding(name, texts.setdefault(binding.forwarder, _text(binding.forwarder))))
             else:
                 missing.append(Binding(name, None))
         return missing, forwarded
 
     def lookup(self, symbol: str) -> Binding | None:
         """One export by name or "#ordinal": None if it is not there, its forwarder if it has one."""
-        by_ordinal = symbol.startswith("#") and symbol[1:].isdigit()
-        name = b"" if by_ordinal else symbol.encode("latin-1", "replace")
-        found = self._file.lookup(name, int(symbol[1:]) if by_ordinal else 0)
+        ordinal = _ORDINAL.fullmatch(symbol)
+        if ordinal and int(ordinal[1]) > _HIGHEST_ORDINAL:
+            return None
+        name = b"" if ordinal else symbol.encode("latin-1", "replace")
+        found = self._file.lookup(name, int(ordinal[1]) if ordinal else 0)
         if found.result == core.lib.DW_FORWARDED:
             return Binding(symbol, _text(found.forwarder))
         return Binding(symbol, None) if found.result == core.lib.DW_RESOLVED else None
@@ -241,8 +250,8 @@ class Image:
     def runs_in(self, architecture: str, windows_architecture: str = "") -> bool:
         """Whether a process of this architecture can map the file (windows-loader 2)."""
         process = "x64 on arm64" if (architecture, windows_architecture) == ("x64", "arm64") else architecture
-        if self.clr_flags is not None and self.clr_flags & (_CLR_IL_ONLY | _CLR_32BIT_REQUIRED) == _CLR_IL_ONLY:
-            return True  # pure IL is compiled for whatever process it is in
+        if self.is_pure_dotnet and self.magic == _PE32 and not (self.clr_flags or 0) & _CLR_32BIT_REQUIRED:
+            return True  # it is compiled for whatever process it is in
         return self.architecture in _ACCEPTED.get(process, {process})
 
 
@@ -301,7 +310,7 @@ def _defects(file: core.File) -> Iterable[Defect]:
     for kind, offset, _ in file.defects():
         if kind in _DEFECTS:
             message, fatal = _DEFECTS[kind]
-            yield Defect(message, offset, fatal)
+            yield Defect(message, offset, fatal, kind != core.lib.DW_DEFECT_UNSORTED_EXPORTS)
 
 
 def _dll_name(name: bytes) -> str:
@@ -325,6 +334,8 @@ def _reason(path: str, error: core.CoreError, start: bytes | None = None) -> str
         return f"{path}: {_os_reason(error.os_error)}"
     if error.status == core.lib.DW_EMPTY:
         return f"{path}: the file is empty"
+    if error.status == core.lib.DW_NOT_A_FILE:
+        return f"{path}: a device or a pipe, not a file"
     if error.status == core.lib.DW_TOO_LARGE:
         return f"{path}: the file is too large for this process to map"
     if start is None:

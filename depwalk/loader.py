@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _CHILD = Path(__file__).with_name("_child.py")
 _CREATE_NO_WINDOW = 0x08000000
-DEFAULT_TIMEOUT = 30.0  # seconds
 MODULE_NOT_FOUND = 126
 PYTHON_FLAGS = ("-I", "-S", "-B")
 
@@ -37,7 +36,7 @@ class Failure:
 
     path: str
     code: int | None  # GetLastError; None if the child died
-    exit_code: int  # of that child
+    exit_code: int = 0  # of that child
 
 
 @dataclass(frozen=True)

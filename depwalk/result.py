@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from depwalk import diagnosis, graph, image, loader, wheel
+from depwalk import choices, diagnosis, graph, image, loader, wheel
 from depwalk.target import python
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def diagnose(
     target: Callable[[Image], Target],
     *,
     load: bool = True,
-    timeout: float = loader.DEFAULT_TIMEOUT,
+    timeout: float = choices.TIMEOUT,
 ) -> Result:
     """Walk a file and, where this machine can and `load` allows it, let the real loader decide.
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from depwalk import tables
-
-NAMES = "vc14[=14.38], vc12, vc11, vc10, vc9, vc8 or ucrt"
+from depwalk import choices, tables
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def assumed_dlls(choice: str, architecture: str) -> tuple[str, dict[str, str]]:
     match = re.fullmatch(r"([a-z0-9]+)(?:=(\d+)\.(\d+))?", choice)
     row = next((row for row in _rows() if match and row["id"] == match[1]), None)
     if not match or row is None:
-        raise ValueError(f"unknown runtime {choice!r}: it is one of {NAMES}")
+        raise ValueError(f"unknown runtime {choice!r}: it is one of {choices.RUNTIME}")
     version = (int(match[2]), int(match[3])) if match[2] else None
     if version and row["id"] != "vc14":
         raise ValueError(f"unknown runtime {choice!r}: only vc14 takes a version")

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from depwalk import image, runtimes, tables
-from depwalk.target.api_sets import is_api_set
+from depwalk.target.api_sets import is_api_set, is_named_as_one
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:
@@ -149,7 +149,13 @@ def _legacy(target: Target, first: Directory | None, first_name: str) -> Iterabl
     if target.cwd is not None:
         yield Rule("directory", "current directory", source, Directory(target.cwd))
     for entry in legacy_path(target):
-        yield Rule("directory", "PATH", source, Directory(entry))
+        yield Rule("directory", "PATH", source, Directory(_absolute(entry, target.cwd)))
+
+
+def _absolute(entry: str, cwd: str | None) -> str:
+    """A relative entry of PATH is relative to the current directory of the process."""
+    relative = not (os.path.isabs(entry) or ntpath.isabs(entry))
+    return os.path.join(cwd, entry) if relative and cwd is not None else entry
 
 
 def legacy_path(target: Target) -> tuple[str, ...]:
@@ -210,7 +216,7 @@ def _api_set_host(name: str, importer: str, target: Target) -> str | Resolution:
         return host
     if host == "":
         return Resolution(name, "missing", reason=f"{target.windows.label} knows this API set and has no host for it")
-    if not target.windows.api_sets.complete:
+    if not target.windows.api_sets.complete and is_named_as_one(name):
         return Resolution(name, "api-set", reason=f"not known whether {target.windows.label} has this API set")
     return name
 
@@ -221,7 +227,7 @@ def _apply(rule: Rule, name: str, process: Process, redirected: Mapping[str, str
         path = redirected.get(base)
         return _candidate(name, path, rule, process) if path else None
     if rule.step == "loaded":
-        loaded = process.loaded.get(base)
+        loaded = process.loaded.get(name.lower())  # a name with a directory is not a base name
         return Resolution(name, loaded.status, loaded.path, rule, loaded.image) if loaded else None
     if rule.step == "known-dlls":
         if base not in process.target.windows.known_dlls:

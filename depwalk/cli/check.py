@@ -111,7 +111,7 @@ def _page(result: Result, options: argparse.Namespace, terminal: Terminal) -> li
     from depwalk.report import text
 
     if options.quiet:
-        return list(text.verdict(result, terminal.width))[:1]
+        return [text.answer(result)]
     return text.render(
         result, width=terminal.width, glyphs=terminal.glyphs, everything=options.all, verbose=options.verbose
     )
@@ -120,8 +120,8 @@ def _page(result: Result, options: argparse.Namespace, terminal: Terminal) -> li
 def _print_plain(lines: list[str], output: str | None) -> None:
     content = "".join(f"{line}\n" for line in lines)
     if output is not None:
-        with open(output, "w", encoding="utf-8", newline="\n") as file:
+        with open(output, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(content)
         return
-    sys.stdout.buffer.write(content.encode("utf-8"))
+    sys.stdout.buffer.write(content.encode("utf-8", "backslashreplace"))
     sys.stdout.flush()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from depwalk.loader import DEFAULT_TIMEOUT
-from depwalk.search import path_entries
-from depwalk.target import python, windows
-from depwalk.target.choose import Choice, Machine
+from depwalk import choices
 
 if TYPE_CHECKING:
-    import argparse
+    from depwalk.target.choose import Choice, Machine
 
-FORMATS = ("text", "json")
+
+LONGEST = 86_400  # seconds that can be asked for
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +22,9 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--python",
         metavar="EXE|X.Y",
-        help=f"who loads it: {python.NAMES} (default: this interpreter on Windows, elsewhere read off the file)",
+        help=f"who loads it: {choices.PYTHON} (default: this interpreter on Windows, elsewhere read off the file)",
     )
-    group.add_argument("--windows", metavar="NAME", help=f"{windows.NAMES} (default: live on Windows, else 11)")
+    group.add_argument("--windows", metavar="NAME", help=f"{choices.WINDOWS} (default: live on Windows, else 11)")
     group.add_argument("--root", metavar="DIR", help="a Windows system drive or Wine prefix to resolve against")
     group.add_argument(
         "--dll-dir",
@@ -41,7 +40,7 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="a redistributable to assume: vc14[=14.38], vc12, vc11, vc10, vc9, vc8, ucrt (repeatable)",
+        help=f"a redistributable to assume: {choices.RUNTIME} (repeatable)",
     )
 
 
@@ -50,14 +49,14 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("asking the real loader (on Windows)")
     group.add_argument("--no-load", action="store_true", help="never run foreign code: predict from the files alone")
     group.add_argument(
-        "--timeout", metavar="S", type=_seconds, default=DEFAULT_TIMEOUT, help="seconds a load may take (default: 30)"
+        "--timeout", metavar="S", type=_seconds, default=choices.TIMEOUT, help="seconds a load may take (default: 30)"
     )
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """What is shown, and where."""
     group = parser.add_argument_group("output")
-    group.add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    group.add_argument("--format", choices=choices.FORMATS, default="text", help="default: text")
     group.add_argument("-o", "--output", metavar="FILE", help="write there and not to standard output")
     group.add_argument("--all", action="store_true", help="show the whole tree, the DLLs of Windows too")
     group.add_argument("-q", "--quiet", action="store_true", help="the verdict only")
@@ -66,6 +65,9 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 def choice(options: argparse.Namespace) -> Choice:
     """What the user asked for."""
+    from depwalk.search import path_entries
+    from depwalk.target.choose import Choice
+
     return Choice(
         windows=options.windows,
         root=options.root,
@@ -80,6 +82,9 @@ def machine() -> Machine | None:
     """What this machine is; None if it does not run Windows."""
     if sys.platform != "win32":
         return None
+    from depwalk.search import path_entries
+    from depwalk.target.choose import Machine
+
     return Machine(
         system_root=os.environ.get("SystemRoot", "C:\\Windows"),  # noqa: SIM112  (its name as Windows writes it)
         executable=getattr(sys, "_base_executable", "") or sys.executable,
@@ -89,7 +94,10 @@ def machine() -> Machine | None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 86_400:
-        raise ValueError(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds between 0 and {LONGEST}")
     return value

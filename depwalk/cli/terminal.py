@@ -48,7 +48,7 @@ class Terminal:
     def show(self, lines: Iterable[Line]) -> None:
         """Print lines, in colour if a person looks at them. Raises OSError if a file cannot be written."""
         if self.output is not None:
-            with open(self.output, "w", encoding="utf-8", newline="\n") as file:
+            with open(self.output, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
                 file.writelines(f"{line.text}\n" for line in lines)
         elif self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
             self._show_styled(lines)

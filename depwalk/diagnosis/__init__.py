@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from depwalk.diagnosis import assemblies, files, loads, missing, runtimes, suppliers, wheels, windows
+from depwalk.diagnosis import architecture, assemblies, files, loads, missing, pythons, runtimes, suppliers, windows
 from depwalk.diagnosis.evidence import Evidence, Finding, Remedy
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ Basis = Literal["loader", "static"]
 
 # Why a name resolves to nothing: the first that claims a module is its cause.
 _CAUSES_OF_MISSING = (
-    wheels.wrong_python,
-    wheels.missing_python_dll,
+    pythons.wrong_python,
+    pythons.missing_python_dll,
     windows.missing_feature,
     runtimes.debug_runtime,
     runtimes.missing_msvc_runtime,
@@ -30,7 +30,7 @@ _CAUSES_OF_MISSING = (
 _CAUSES = (
     files.corrupt_file,
     files.access_denied,
-    wheels.wrong_architecture,
+    architecture.wrong_architecture,
     assemblies.side_by_side,
     files.missing_export,
     windows.missing_system_function,
@@ -41,15 +41,21 @@ _SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
 def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
     """Every cause the evidence shows, errors first; among equals the one nearest to the file."""
-    claimed: set[str] = set()
     found = [finding for cause in _CAUSES for finding in cause(evidence)]
+    unexplained = evidence.problems("missing")
     for cause in _CAUSES_OF_MISSING:
-        new = [finding for finding in cause(evidence) if finding.module.lower() not in claimed]
-        claimed.update(name.lower() for finding in new for name in (finding.module, *finding.also))
+        new = list(cause(evidence, unexplained))
+        explained = {name.lower() for finding in new for name in (finding.module, *finding.also)}
+        unexplained = [module for module in unexplained if module.name.lower() not in explained]
         found += new
     found += _incomplete(evidence)
     reconciled = loads.reconcile(evidence, found)
-    return tuple(sorted(reconciled, key=lambda finding: _SEVERITIES[finding.severity]))
+    depths: dict[str, int] = {}
+    for module in reversed(evidence.graph.modules):
+        depths[module.name.lower()] = module.depth
+    return tuple(
+        sorted(reconciled, key=lambda finding: (_SEVERITIES[finding.severity], depths.get(finding.module.lower(), 0)))
+    )
 
 
 def verdict(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Verdict, Basis]:
@@ -62,7 +68,7 @@ def verdict(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Verdict, B
         return ("fails", "static") if refused else ("loads", "loader")
     if errors:
         return "fails", "static"
-    unsure = not evidence.graph.complete or any(module.status == "api-set" for module in evidence.graph.modules)
+    unsure = not evidence.graph.complete or bool(evidence.problems("api-set"))
     return ("unknown" if unsure else "loads"), "static"
 
 

@@ -60,7 +60,9 @@ def _copy_with(edge: Edge, taken: Module, evidence: Evidence) -> str | None:
             copy = image.read(path)
         except image.UnreadableFile:
             continue
-        if copy.has_exports and not importer.match(edge.source, copy)[0]:
+        target = evidence.target
+        fits = copy.has_exports and copy.runs_in(target.architecture, target.windows.architecture)
+        if fits and not importer.match(edge.source, copy)[0]:
             return f"{path}{_version(copy)}"
     return None
 

@@ -20,7 +20,7 @@ def corrupt_file(evidence: Evidence) -> Iterable[Finding]:
     """`corrupt-file`: a file that is cut off or contradicts itself; the loader answers 193."""
     root = evidence.graph.root
     for module in [root, *evidence.problems("corrupt")]:
-        defects = module.image.defects if module.image else ()
+        defects = [defect for defect in module.image.defects if defect.damage] if module.image else []
         fatal = module.status == "corrupt"
         if not fatal and not defects:
             continue

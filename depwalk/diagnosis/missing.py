@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from depwalk import runtimes
+from depwalk import image, runtimes
 from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from depwalk.diagnosis.evidence import Evidence
     from depwalk.graph import Module
 
 
-def missing_dll(evidence: Evidence) -> Iterable[Finding]:
+def missing_dll(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
     """`missing-dll`: nothing on this machine is known to supply it. Every more special finding replaces this one."""
-    for module in evidence.problems("missing"):
-        name, importer = evidence.written_name(module), evidence.importer(module)
+    for module in missing:
+        name, importer = module.name, evidence.importer(module)
         yield Finding(
             "missing-dll",
             "error",
@@ -34,10 +34,10 @@ def missing_dll(evidence: Evidence) -> Iterable[Finding]:
         )
 
 
-def not_searched(evidence: Evidence) -> Iterable[Finding]:
+def not_searched(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
     """`not-searched`: the file exists, in a directory that this search leaves out."""
-    for module in evidence.problems("missing"):
-        name = evidence.written_name(module)
+    for module in missing:
+        name = module.name
         place = _elsewhere(module, evidence)
         if place is None:
             continue
@@ -55,8 +55,8 @@ def not_searched(evidence: Evidence) -> Iterable[Finding]:
 
 def delay_load_missing(evidence: Evidence) -> Iterable[Finding]:
     """`delay-load-missing`: the file loads without it, and fails when it first calls into it."""
-    for module in evidence.problems("missing", "wrong-architecture", "corrupt", delayed=True):
-        name, importer = evidence.written_name(module), evidence.importer(module)
+    for module in evidence.problems("missing", "wrong-architecture", "corrupt", "blocked", delayed=True):
+        name, importer = module.name, evidence.importer(module)
         beside = _beside(module, evidence)
         yield Finding(
             "delay-load-missing",
@@ -90,12 +90,12 @@ def _elsewhere(module: Module, evidence: Evidence) -> tuple[str, str, Remedy] | 
         return None
     python = evidence.target.python
     for entry in evidence.target.path if python is not None and python.restricts_search else ():
-        if Directory(entry).find(module.name):
+        if _is_usable(Directory(entry).find(module.name), evidence):
             own = python.name if python else ""
             why = f"it is on PATH, which CPython {own} does not use for imports (only versions before 3.8 do)"
             return entry, why, _add(entry)
     beside = _beside(module, evidence)
-    if beside is None:
+    if beside is None or not _is_usable(beside, evidence):
         return None
     directory = os.path.dirname(beside)
     if evidence.importer(module) == evidence.graph.root.name:
@@ -103,6 +103,18 @@ def _elsewhere(module: Module, evidence: Evidence) -> tuple[str, str, Remedy] | 
         return directory, why, Remedy("Load it with LoadLibraryEx and LOAD_WITH_ALTERED_SEARCH_PATH, or by an import.")
     why = f"only the directory of {evidence.graph.root.name} itself is, not that of the DLLs it needs"
     return directory, why, _add(directory)
+
+
+def _is_usable(path: str | None, evidence: Evidence) -> bool:
+    """Whether there is such a file, and the process could load it."""
+    if path is None:
+        return False
+    try:
+        found = image.read(path)
+    except image.UnreadableFile:
+        return False
+    target = evidence.target
+    return not found.fatal_defects and found.runs_in(target.architecture, target.windows.architecture)
 
 
 def _beside(module: Module, evidence: Evidence) -> str | None:

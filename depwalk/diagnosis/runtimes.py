@@ -8,17 +8,17 @@ from depwalk import runtimes
 from depwalk.diagnosis.evidence import Finding, Remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from depwalk.diagnosis.evidence import Evidence
     from depwalk.graph import Module
     from depwalk.runtimes import Runtime
 
 
-def missing_msvc_runtime(evidence: Evidence) -> Iterable[Finding]:
+def missing_msvc_runtime(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
     """`missing-msvc-runtime`: a DLL that a Microsoft redistributable supplies is not there."""
     by_package: dict[str, list[tuple[Module, Runtime]]] = {}
-    for module in evidence.problems("missing"):
+    for module in missing:
         supplier = runtimes.supplier(module.name, evidence.target.architecture)
         if supplier is not None:
             by_package.setdefault(supplier.id, []).append((module, supplier))
@@ -29,8 +29,8 @@ def missing_msvc_runtime(evidence: Evidence) -> Iterable[Finding]:
 def _missing(evidence: Evidence, found: list[tuple[Module, Runtime]]) -> Finding:
     """One finding for all DLLs of one package: there is one remedy."""
     module, supplier = found[0]
-    name, importer = evidence.written_name(module), evidence.importer(module)
-    others = tuple(evidence.written_name(other) for other, _ in found[1:])
+    name, importer = module.name, evidence.importer(module)
+    others = tuple(other.name for other, _ in found[1:])
     message = f"{name}, a part of {supplier.short}, is not installed; {importer} needs it."
     if others:
         message = f"{name} and {len(others)} more parts of {supplier.short} are not installed; {importer} needs them."
@@ -51,11 +51,11 @@ def _missing(evidence: Evidence, found: list[tuple[Module, Runtime]]) -> Finding
     )
 
 
-def debug_runtime(evidence: Evidence) -> Iterable[Finding]:
+def debug_runtime(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
     """`debug-runtime`: a DLL that only Visual Studio installs, and that no redistributable contains."""
-    for module in evidence.problems("missing"):
+    for module in missing:
         if runtimes.is_for_developers(module.name):
-            name, importer = evidence.written_name(module), evidence.importer(module)
+            name, importer = module.name, evidence.importer(module)
             yield Finding(
                 "debug-runtime",
                 "error",

@@ -8,19 +8,20 @@ from depwalk import tables
 from depwalk.diagnosis.evidence import Finding, Remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from depwalk.diagnosis.evidence import Evidence
+    from depwalk.graph import Module
 
 
-def missing_gpu_runtime(evidence: Evidence) -> Iterable[Finding]:
+def missing_gpu_runtime(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
     """`missing-gpu-runtime`: a DLL of a graphics driver is not there."""
-    for module in evidence.problems("missing"):
+    for module in missing:
         rows = tables.table("suppliers.toml")["gpu"]
         row = next((row for row in rows if module.name.lower() in row["dlls"]), None)
         if row is None:
             continue
-        name, importer = evidence.written_name(module), evidence.importer(module)
+        name, importer = module.name, evidence.importer(module)
         yield Finding(
             "missing-gpu-runtime",
             "error",

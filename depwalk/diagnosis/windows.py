@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -10,30 +9,29 @@ from typing import TYPE_CHECKING, Any
 from depwalk import tables
 from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.target import windows
-from depwalk.target.api_sets import is_api_set
+from depwalk.target.api_sets import is_api_set, is_named_as_one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from depwalk.diagnosis.evidence import Evidence
     from depwalk.graph import Edge, Module
 
 _SHOWN = 5
-_API_SET = re.compile(r"(api|ext)-ms-.*-l\d+-\d+-\d+\.dll$", re.IGNORECASE)
 
 
-def missing_system_dll(evidence: Evidence) -> Iterable[Finding]:
+def missing_system_dll(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
     """`windows-too-old` by DLL: a later Windows has it, this one does not."""
     by_release: dict[str, list[Module]] = {}
-    for module in evidence.problems("missing"):
+    for module in missing:
         release = _first_release(module.name, evidence.target.architecture)
         if release is not None and tuple(release["version"]) > evidence.target.windows.version:
             by_release.setdefault(release["id"], []).append(module)
-        elif release is None and not module.reason and _API_SET.match(module.name):
+        elif release is None and not module.reason and is_named_as_one(module.name):
             yield _unknown_api_set(evidence, module)
     for identifier, modules in by_release.items():
         first, *rest = modules
-        name, others = evidence.written_name(first), tuple(evidence.written_name(module) for module in rest)
+        name, others = first.name, tuple(module.name for module in rest)
         what = f"{name} and {len(others)} more DLLs" if others else name
         facts = (*(("also missing: " + ", ".join(others),) if others else ()), *evidence.chain(first))
         yield _too_old(evidence, name, evidence.importer(first), what, _releases()[identifier], facts, others)
@@ -41,7 +39,7 @@ def missing_system_dll(evidence: Evidence) -> Iterable[Finding]:
 
 def _unknown_api_set(evidence: Evidence, module: Module) -> Finding:
     """Only Microsoft names DLLs so: one that no table here has came with a Windows newer than they are."""
-    name, importer = evidence.written_name(module), evidence.importer(module)
+    name, importer = module.name, evidence.importer(module)
     return Finding(
         "windows-too-old",
         "error",
@@ -54,14 +52,14 @@ def _unknown_api_set(evidence: Evidence, module: Module) -> Finding:
     )
 
 
-def missing_feature(evidence: Evidence) -> Iterable[Finding]:
+def missing_feature(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
     """`missing-windows-feature`: this edition of Windows leaves the DLL out, others have it."""
     lacks = dict(evidence.target.windows.lacks)
-    for module in evidence.problems("missing"):
+    for module in missing:
         edition = lacks.get(module.name.lower())
         if edition is None:
             continue
-        name, importer = evidence.written_name(module), evidence.importer(module)
+        name, importer = module.name, evidence.importer(module)
         row = tables.table("windows.toml")["edition"][edition]
         yield Finding(
             "missing-windows-feature",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,10 +17,20 @@ class Line(NamedTuple):
     style: str = ""
 
 
+# A path, up to what ends it in a sentence: it stays whole, so that it can be copied.
+_PATH = re.compile(r"(?:\b[A-Za-z]:[\\/]|\\\\|(?<!\S)/).*?(?=; |, |: | \(| \[|  |$)")
+_NO_BREAK = "\0"
+
+
 def wrap(text: str, width: int, first: str = "", rest: str | None = None, style: str = "") -> Iterator[Line]:
-    """Wrap at `width` columns; words, and so paths without spaces, stay whole."""
+    """Wrap at `width` columns; words and paths stay whole."""
     indent = first if rest is None else rest
     wrapped = textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        _PATH.sub(lambda path: path[0].replace(" ", _NO_BREAK), text),
+        width,
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
-    yield from (Line(line, style) for line in wrapped or [first.rstrip()])
+    yield from (Line(line.replace(_NO_BREAK, " "), style) for line in wrapped or [first.rstrip()])

@@ -26,7 +26,8 @@ def render(
     result: Result, *, width: int = 80, glyphs: Glyphs = ASCII, everything: bool = False, verbose: bool = False
 ) -> list[Line]:
     """The whole report in lines of at most `width` columns, except for paths and commands, which stay whole."""
-    lines = [*verdict(result, width)]
+    text, style = answer(result)
+    lines = [*wrap(text, width, style=style), *wrap(_basis(result), width)]
     for finding in result.findings:
         if finding.severity == "error":
             lines += [Line(""), *_finding(finding, width, verbose=verbose)]
@@ -41,13 +42,12 @@ def render(
     return [*lines, Line(""), *wrap(_summary(result), width)]
 
 
-def verdict(result: Result, width: int = 80) -> Iterator[Line]:
-    """The answer, and who says so."""
+def answer(result: Result) -> Line:
+    """The verdict in one line, however long."""
     words, style = _VERDICTS[result.verdict]
     errors = [finding for finding in result.findings if finding.severity == "error"]
-    reason = f": {_headline(errors[0])}" if errors else ""
-    yield from wrap(f"{result.name} {words}{reason}", width, style=style)
-    yield from wrap(_basis(result), width)
+    reason = f": {_headline(errors[0])}" if errors and result.verdict == "fails" else ""
+    return Line(f"{result.name} {words}{reason}", style)
 
 
 def _headline(finding: Finding) -> str:
@@ -64,7 +64,9 @@ def _headline(finding: Finding) -> str:
         "wrong-python": "belongs to another Python",
         "shadowed": "is found in the wrong place",
         "already-loaded": "is in the process in another version",
-        "side-by-side": "asks for an assembly that is not installed",
+        "side-by-side": "is not installed",
+        "debug-runtime": "is missing",
+        "missing-gpu-runtime": "is missing",
         "windows-too-old": "is not that of a newer Windows",
     }
     if finding.code in words:

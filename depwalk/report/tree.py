@@ -104,11 +104,9 @@ class Tree:
             last = index == len(rows) - 1
             start = prefix + (self.glyphs.last if last else self.glyphs.branch)
             below = prefix + (self.glyphs.space if last else self.glyphs.bar)
-            if row.module is None:
-                yield from wrap(row.text, self.width, start, below + "  ", row.style)
-            else:
-                yield Line(start + row.text, row.style)
-                yield from self._below(row.module, below) if self._unfolds(row.module, module) else ()
+            yield from wrap(row.text, self.width, start, below + "  ", row.style)
+            if row.module is not None and self._unfolds(row.module, module):
+                yield from self._below(row.module, below)
 
     def _unfolds(self, module: Module, importer: Module) -> bool:
         return module.id not in self.shown and module.depth == importer.depth + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PREFIXES = ("api-", "ext-")
+_FULL_NAME = re.compile(r"(api|ext)-ms-.+-l\d+-\d+-\d+(\.dll)?", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,13 @@ class ApiSets:
 
 
 def is_api_set(name: str) -> bool:
-    """Whether a name has the form of an API set."""
+    """Whether the loader looks a name up in its API-set map: it does so for these prefixes (windows-loader 1.1)."""
     return name.lower().startswith(_PREFIXES) and "\\" not in name and "/" not in name
+
+
+def is_named_as_one(name: str) -> bool:
+    """Whether a name has the full form that Microsoft gives to API sets, with its version at the end."""
+    return _FULL_NAME.fullmatch(name) is not None
 
 
 def from_table(name: str, *, complete: bool) -> ApiSets:
@@ -74,6 +81,8 @@ def _stem(name: str) -> str:
 
 
 def _text(data: bytes, offset: int, length: int) -> str:
+    if offset + length > len(data):
+        raise ValueError("API-set map is cut off")
     return data[offset : offset + length].decode("utf-16-le", "replace").lower()
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from depwalk import runtimes
+from depwalk import choices, runtimes
 from depwalk.target import Target, python, windows
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _python(file: Image, choice: Choice, machine: Machine | None) -> Python | No
     version = python.parse(choice.python)
     if version is None:
         if not os.path.isfile(choice.python):
-            raise ValueError(f"unknown Python {choice.python!r}: it is {python.NAMES}")
+            raise ValueError(f"unknown Python {choice.python!r}: it is {choices.PYTHON}")
         return python.at(choice.python)
     minor, architecture, free_threaded = version
     if machine is None:

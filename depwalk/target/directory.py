@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ntpath
 import os
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from pathlib import PureWindowsPath
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,25 +22,26 @@ class Directory:
 
     def find(self, name: str) -> str | None:
         """Path of a file by its name, matched as Windows does: without regard to case. None if it is not there."""
-        head, _, tail = name.replace("/", "\\").rpartition("\\")
-        if head:
-            return Directory(os.path.join(self.path, *head.split("\\"))).find(tail)
-        found = self._names.get(tail.lower())
+        head, _, tail = ntpath.normpath(name).partition("\\")
+        if head == "..":
+            return Directory(os.path.dirname(self.path)).find(tail) if tail else None
+        found = self._names.get(head.lower())
         if found is None:
             return None
-        return str(PureWindowsPath(self.path, found)) if self.assumed is not None else os.path.join(self.path, found)
+        path = ntpath.join(self.path, found) if self.assumed is not None else os.path.join(self.path, found)
+        return Directory(path).find(tail) if tail else path
 
     @property
     def is_real(self) -> bool:
         """The files are on this machine and can be read."""
         return self.assumed is None
 
-    @cached_property
+    @property
     def exists(self) -> bool:
         """Whether there is such a directory."""
-        return self.assumed is not None or os.path.isdir(self.path)
+        return self.assumed is not None or _is_directory(self.path)
 
-    @cached_property
+    @property
     def _names(self) -> Mapping[str, str]:
         return self.assumed if self.assumed is not None else _listing(self.path)
 
@@ -55,6 +56,12 @@ def _listing(path: str) -> Mapping[str, str]:
         return {}
 
 
+@lru_cache(maxsize=4096)
+def _is_directory(path: str) -> bool:
+    return os.path.isdir(path)
+
+
 def forget() -> None:
     """Forget all listings: files may have changed since."""
     _listing.cache_clear()
+    _is_directory.cache_clear()

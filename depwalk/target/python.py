@@ -15,10 +15,9 @@ from depwalk.target.directory import Directory
 if TYPE_CHECKING:
     from depwalk.image import Image
 
-NAMES = "a python.exe, or X.Y[t][-32|-arm64]"
-_PATTERN = re.compile(r"3\.(\d{1,2})(t?)(-32|-arm64)?")
-_TAG = re.compile(r"(_d)?\.cp3(\d{1,2})(t?)-(win32|win_amd64|win_arm64)\.pyd$", re.IGNORECASE)
-_DLL = re.compile(r"python3(\d{1,2})(t?)(_d)?\.dll", re.IGNORECASE)
+_PATTERN = re.compile(r"3\.([5-9]|[1-9]\d)(t?)(-32|-arm64)?", re.ASCII)
+_TAG = re.compile(r"(_d)?\.cp3(\d{1,2})(t?)-(win32|win_amd64|win_arm64)\.pyd$", re.IGNORECASE | re.ASCII)
+_DLL = re.compile(r"python3(\d{0,2})(t?)(_d)?\.dll", re.IGNORECASE | re.ASCII)
 _ARCHITECTURES = {
     None: "x64",
     "-32": "x86",
@@ -94,6 +93,12 @@ class Build:
     free_threaded: bool
     debug: bool
 
+    @property
+    def dll(self) -> str:
+        """The Python DLL that such a module imports."""
+        version = "" if self.minor is None else str(self.minor)
+        return f"python3{version}{'t' if self.free_threaded else ''}{'_d' if self.debug else ''}.dll"
+
 
 def running(base_executable: str) -> Python:
     """The interpreter that runs depwalk. A venv's python.exe starts its base interpreter: that one counts."""
@@ -129,20 +134,20 @@ def parse(name: str) -> tuple[int, str, bool] | None:
 
 def at(executable: str) -> Python:
     """Another interpreter, by its python.exe. Raises ValueError with a sentence for a person."""
+    base = _base_of(executable)
     try:
-        program = image.read(executable)
+        program = image.read(base)
     except image.UnreadableFile as error:
         raise ValueError(str(error)) from None
-    base = _base_of(executable)
     directory = Directory(os.path.dirname(os.path.abspath(base)))
-    match = next((match for name in program.imports if (match := _DLL.fullmatch(name.dll))), None)
-    if match is None or int(match[1]) < 5:
+    build = built_for(program)
+    if build is None or build.minor is None or build.minor < 5:
         raise ValueError(f"{executable}: not the python.exe of CPython 3.5 or later")
     return Python(
-        minor=int(match[1]),
+        minor=build.minor,
         architecture=program.architecture,
         directory=directory,
-        free_threaded=bool(match[2]),
+        free_threaded=build.free_threaded,
         executable=base,
         conda=os.path.isdir(os.path.join(directory.path, "conda-meta")),
     )
@@ -170,14 +175,20 @@ def installed(minor: int, architecture: str, *, free_threaded: bool) -> str | No
 
 def built_for(file: Image) -> Build | None:
     """What an image was built for, by the Python DLL it imports, else by its file name. None if by neither."""
-    found = [match for name in file.imports if (match := _DLL.fullmatch(name.dll))]
-    if found:
-        return Build(int(found[0][1]), bool(found[0][2]), bool(found[0][3]))
+    builds = [build for imported in file.imports if (build := build_of_dll(imported.dll))]
+    versioned = next((build for build in builds if build.minor is not None), None)
+    if versioned is not None:
+        return versioned
     tag = _TAG.search(os.path.basename(file.path))
     if tag:
         return Build(int(tag[2]), bool(tag[3]), bool(tag[1]))
-    stable = [name.dll.lower() for name in file.imports if name.dll.lower() in ("python3.dll", "python3t.dll")]
-    return Build(None, stable[0] == "python3t.dll", debug=False) if stable else None
+    return builds[0] if builds else None
+
+
+def build_of_dll(name: str) -> Build | None:
+    """The build that a Python DLL belongs to: "python37.dll", "python3.dll", "python313t_d.dll". None if it is none."""
+    match = _DLL.fullmatch(name)
+    return Build(int(match[1]) if match[1] else None, bool(match[2]), bool(match[3])) if match else None
 
 
 def _running_architecture() -> str:
@@ -190,10 +201,10 @@ def _base_of(executable: str) -> str:
     """The interpreter behind a venv's python.exe (windows-loader 1.12); the same one if it is no venv."""
     for directory in (os.path.dirname(executable), os.path.dirname(os.path.dirname(executable))):
         try:
-            with open(os.path.join(directory, "pyvenv.cfg"), encoding="utf-8") as file:
-                keys = dict(line.replace(" ", "").strip().split("=", 1) for line in file if "=" in line)
+            with open(os.path.join(directory, "pyvenv.cfg"), encoding="utf-8", errors="replace") as file:
+                pairs = [line.partition("=") for line in file]
         except OSError:
             continue
-        home = keys.get("home", "")
+        home = next((value.strip() for key, _, value in pairs if key.strip().lower() == "home"), "")
         return os.path.join(home, os.path.basename(executable)) if home else executable
     return executable

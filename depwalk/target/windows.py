@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from depwalk import core, image, tables
+from depwalk import choices, core, image, tables
 from depwalk.target import api_sets
 from depwalk.target.api_sets import ApiSets
 from depwalk.target.directory import Directory
@@ -17,7 +17,6 @@ from depwalk.target.directory import Directory
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NAMES = "live|11|10|8.1|8|7[-N][-core][-x86|-arm64]"
 _PATTERN = re.compile(r"(11|10|8\.1|8|7)(-N)?(-core)?(-x86|-arm64)?", re.IGNORECASE)
 _ROOT = "C:\\Windows"
 
@@ -61,7 +60,7 @@ def named(name: str) -> Windows:
     """A Windows version by the name that --windows takes. Raises ValueError with a sentence for a person."""
     match = _PATTERN.fullmatch(name)
     if not match:
-        raise ValueError(f"unknown Windows {name!r}: it is one of {NAMES}")
+        raise ValueError(f"unknown Windows {name!r}: it is one of {choices.WINDOWS}")
     base, n, core_edition, suffix = match.groups()
     profile = tables.table("windows.toml")["profile"][base]
     architecture = suffix[1:].lower() if suffix else "x64"

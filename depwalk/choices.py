@@ -1,0 +1,9 @@
+"""What the options accept: for their help and for the message when a value is unknown. It imports nothing heavy."""
+
+from __future__ import annotations
+
+WINDOWS = "live|11|10|8.1|8|7[-N][-core][-x86|-arm64]"
+PYTHON = "a python.exe, or X.Y[t][-32|-arm64]"
+RUNTIME = "vc14[=14.38], vc12, vc11, vc10, vc9, vc8 or ucrt"
+FORMATS = ("text", "json")
+TIMEOUT = 30.0  # seconds that a load may take
