@@ -85,8 +85,8 @@ static void read_optional_header(dw_image *image, uint64_t at)
     }
     bool plus = image->magic == MAGIC_PE32_PLUS;
     uint16_t linker = header_u16(image, at + 2);
-    image->linker_major = linker & 0xFF;
-    image->linker_minor = linker >> 8;
+    image->linker_major = (uint16_t)(linker & 0xFF);
+    image->linker_minor = (uint16_t)(linker >> 8);
     image->entry_point = header_u32(image, at + 16);
     image->image_base = plus ? header_u64(image, at + 24) : header_u32(image, at + 28);
     image->section_alignment = header_u32(image, at + 32);

@@ -71,6 +71,7 @@ def main() -> None:
             record.write(json.dumps(fields) + "\n")
             record.flush()
 
+        note(ready=True)
         before = set(modules(core))
         for path in request["files"]:
             note(loading=path)

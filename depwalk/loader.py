@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from depwalk import core, search, tables
+from depwalk.target.python import running_architecture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,14 +74,18 @@ def describe(code: int) -> dict[str, Any]:
 
 
 def can_load(path: str, target: Target) -> bool:
-    """Whether this machine can be asked: it runs Windows, and the file is a DLL for a process it can start."""
+    """Whether this machine can be asked: it runs Windows, and the file is a DLL for a process it can start.
+
+    The child loads this process's own core, so that both must be of one architecture.
+    """
     python = target.python
     live = target.windows.live and python is not None and python.executable is not None
-    return sys.platform == "win32" and live and not path.lower().endswith(".exe")
+    own = python is not None and python.architecture == running_architecture()
+    return sys.platform == "win32" and live and own and not path.lower().endswith(".exe")
 
 
 def test_load(path: str, target: Target, timeout: float) -> LoadTrace:
-    """Load a file as the target's Python would import it. Raises OSError if the child cannot be started."""
+    """Load a file as the target's Python would import it; `timeout` in seconds. Raises OSError if no child starts."""
     python = target.python
     assert python is not None
     if python.restricts_search:
@@ -154,6 +159,8 @@ def _run(
         except OSError:
             lines = []
     records = [json.loads(line) for line in lines if line.endswith("}")]
+    if not records and not timed_out:
+        raise OSError(f"the child process ended with {exit_code} before it began")
     return _Ran(records, exit_code, timed_out, elapsed)
 
 

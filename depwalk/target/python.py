@@ -104,7 +104,7 @@ def running(base_executable: str) -> Python:
     """The interpreter that runs depwalk. A venv's python.exe starts its base interpreter: that one counts."""
     return Python(
         minor=sys.version_info[1],
-        architecture=_running_architecture(),
+        architecture=running_architecture(),
         directory=Directory(os.path.dirname(base_executable)),
         free_threaded=not getattr(sys, "_is_gil_enabled", lambda: True)() or "free-threading" in sys.version,
         executable=base_executable,
@@ -191,7 +191,8 @@ def build_of_dll(name: str) -> Build | None:
     return Build(int(match[1]) if match[1] else None, bool(match[2]), bool(match[3])) if match else None
 
 
-def _running_architecture() -> str:
+def running_architecture() -> str:
+    """Of this process."""
     if struct.calcsize("P") == 4:
         return "x86"
     return "arm64" if "ARM64" in sys.version else "x64"
