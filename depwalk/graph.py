@@ -156,7 +156,10 @@ class _Walk:
         if key in self.ids:
             return self.ids[key]
         identifier = self.ids[key] = len(self.modules)
-        expand = found.status == "found" and found.image is not None and found.image.resolves_imports()
+        readable = found.status == "found" or (
+            depth == 0 and found.status == "corrupt"
+        )  # what is left of the root counts
+        expand = readable and found.image is not None and found.image.resolves_imports()
         name = ntpath.basename(found.path or found.name)
         self.modules.append(
             Module(
