@@ -29,7 +29,7 @@ COMPILE = ["-std=c11", "-O2", "-DDW_BUILD", "-fno-sanitize=all", *WARNINGS]
 WINDOWS_COMPILE = ["-ffreestanding", "-fno-stack-protector"]
 WINDOWS_LINK = ["-nostdlib", "-shared", "-s", "-Wl,--entry=DllMain"]
 WINDOWS_LIBRARIES = ["-lkernel32", "-lntdll"]
-MSVC_COMPILE = ["/std:c11", "/O2", "/W4", "/GS-", "/DDW_BUILD"]
+MSVC_COMPILE = ["/std:c11", "/O2", "/W4", "/GL-", "/GS-", "/DDW_BUILD"]
 MSVC_LINK = ["/NODEFAULTLIB", "/ENTRY:DllMain", "kernel32.lib", "ntdll.lib"]
 
 

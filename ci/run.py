@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import bed
 import fetch
 import prerequisites
+import sanitize
 from steps import (
     CACHE,
     CHECKOUT,
@@ -170,8 +171,13 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
         for name, check in CHECKS.items():
             report.run(f"host: {name}", functools.partial(run_check, host_python, check))
         report.run("host: pytest", functools.partial(host_pytest, host_python, pytest_args))
+    whole = host and windows and not pytest_args
+    if whole and not ON_WINDOWS:
+        report.run("core: warnings and sanitizers", functools.partial(sanitize.run, CACHE / "zoo", host_python))
     if windows and not ON_WINDOWS:
         windows_tests(report, host_python, pytest_args)
+    if whole:
+        report.run("demo", demo_command)
     return report.close()
 
 

@@ -279,13 +279,14 @@ DW_API int32_t dw_load(const dw_load_request *request, dw_load_result *result);
 /* Modules of this process in load order. */
 DW_API uint32_t dw_modules(void **modules, uint32_t capacity);
 
-/* Path of a module of this process: its length in characters, 0 on failure; at most `capacity` are stored. */
+/* Path of a module of this process: its length in characters, 0 on failure, `capacity` if it was cut. */
 DW_API uint32_t dw_module_path(void *module, dw_char *path, uint32_t capacity);
 
 /* The API-set map of this process, as it lies in memory: `*map` stays valid for the life of the process. */
 DW_API int32_t dw_api_set_map(const uint8_t **map, uint32_t *size);
 
-/* The KnownDLLs of this process's architecture, NUL-separated. Returns the characters needed; stores all or nothing. */
+/* The KnownDLLs of this process's architecture, each ended by a NUL. Returns the characters needed; stores the names
+ * that fit. */
 DW_API uint32_t dw_known_dlls(dw_char *names, uint32_t capacity);
 
 /* Put a process into a new job that ends with its last handle. DW_REFUSED with GetLastError in *code. */

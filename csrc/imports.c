@@ -49,7 +49,8 @@ static bool named_symbol(import_walk *walk, uint64_t thunk, dw_symbol *symbol)
         return false;
     }
     symbol->hint = pe_u16(hint);
-    return pe_text(walk->image, rva + 2, &walk->budget, &symbol->name);
+    /* An empty name would pass for an import by ordinal; the loader finds no export of that name. */
+    return pe_text(walk->image, rva + 2, &walk->budget, &symbol->name) && symbol->name.length > 0;
 }
 
 /* One entry of a name table per symbol, until the first empty one. */

@@ -3,6 +3,8 @@
 #include <windows.h>
 #include <winternl.h>
 
+#include <stdbool.h>
+
 #include "depwalk.h"
 
 /* psapi.h declares these under names that depend on PSAPI_VERSION; kernel32 has had these two since Windows 7. */
@@ -14,12 +16,13 @@ NTSTATUS NTAPI NtQueryDirectoryObject(HANDLE directory, PVOID buffer, ULONG leng
                                       PULONG context, PULONG returned);
 PVOID NTAPI RtlGetCurrentPeb(VOID);
 
+typedef void (*any_function)(void); /* what a function pointer is converted through */
 typedef BOOL(WINAPI *set_default_dll_directories)(DWORD flags);
 typedef PVOID(WINAPI *add_dll_directory)(PCWSTR directory);
 
 enum {
     DIRECTORY_QUERY = 1,
-    KNOWN_DLL_BATCH = 2048, /* bytes of directory entries fetched at once */
+    KNOWN_DLL_ROOM = 2048,  /* bytes for one directory entry with its two names */
     PEB_API_SET_MAP = sizeof(void *) == 8 ? 0x68 : 0x38
 };
 
@@ -28,10 +31,10 @@ typedef struct directory_entry {
     UNICODE_STRING type;
 } directory_entry;
 
-static FARPROC kernel32_function(const char *name)
+static any_function kernel32_function(const char *name)
 {
     HMODULE kernel32 = GetModuleHandleW(L"kernel32.dll");
-    return kernel32 ? GetProcAddress(kernel32, name) : NULL;
+    return kernel32 ? (any_function)GetProcAddress(kernel32, name) : NULL;
 }
 
 static int32_t refused(dw_load_result *result, uint32_t call)
@@ -45,18 +48,15 @@ static int32_t refused(dw_load_result *result, uint32_t call)
 static int32_t prepare_search(const dw_load_request *request, dw_load_result *result)
 {
     if (request->default_flags != 0) {
-        set_default_dll_directories set;
-        FARPROC found = kernel32_function("SetDefaultDllDirectories");
-        *(FARPROC *)(void *)&set = found;
-        if (!found || !set(request->default_flags)) {
+        set_default_dll_directories set =
+            (set_default_dll_directories)kernel32_function("SetDefaultDllDirectories");
+        if (!set || !set(request->default_flags)) {
             return refused(result, DW_CALL_SET_DEFAULT_DLL_DIRECTORIES);
         }
     }
     for (uint32_t i = 0; i < request->directory_count; i++) {
-        add_dll_directory add;
-        FARPROC found = kernel32_function("AddDllDirectory");
-        *(FARPROC *)(void *)&add = found;
-        if (!found || !add(request->directories[i])) {
+        add_dll_directory add = (add_dll_directory)kernel32_function("AddDllDirectory");
+        if (!add || !add(request->directories[i])) {
             result->directory = i;
             return refused(result, DW_CALL_ADD_DLL_DIRECTORY);
         }
@@ -127,7 +127,7 @@ static HANDLE open_known_dlls(void)
 static uint32_t append(dw_char *names, uint32_t capacity, uint32_t used, const UNICODE_STRING *name)
 {
     uint32_t length = name->Length / (uint32_t)sizeof(WCHAR);
-    if (used + length + 1 <= capacity) {
+    if (used + length < capacity) {
         for (uint32_t i = 0; i < length; i++) {
             names[used + i] = name->Buffer[i];
         }
@@ -136,28 +136,41 @@ static uint32_t append(dw_char *names, uint32_t capacity, uint32_t used, const U
     return used + length + 1;
 }
 
+/* The directory also holds a symbolic link, KnownDllPath. */
+static bool is_section(const directory_entry *entry)
+{
+    static const WCHAR section[] = L"Section";
+    if (entry->type.Length != sizeof section - sizeof(WCHAR)) {
+        return false;
+    }
+    for (uint32_t i = 0; section[i] != 0; i++) {
+        if (entry->type.Buffer[i] != section[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 uint32_t dw_known_dlls(dw_char *names, uint32_t capacity)
 {
     union {
-        directory_entry entries[KNOWN_DLL_BATCH / sizeof(directory_entry)];
-        uint8_t bytes[KNOWN_DLL_BATCH];
-    } batch;
+        directory_entry entry;
+        uint8_t bytes[KNOWN_DLL_ROOM];
+    } one;
     HANDLE directory = open_known_dlls();
     ULONG context = 0, returned = 0;
     uint32_t used = 0;
     if (directory == NULL) {
         return 0;
     }
+    /* One by one: Wine has nothing else. STATUS_NO_MORE_ENTRIES is negative, too. */
     for (BOOLEAN restart = TRUE;; restart = FALSE) {
-        NTSTATUS status = NtQueryDirectoryObject(directory, &batch, sizeof batch, FALSE, restart, &context, &returned);
-        if (status < 0 || status == (NTSTATUS)0x8000001A) { /* STATUS_NO_MORE_ENTRIES */
+        NTSTATUS status = NtQueryDirectoryObject(directory, &one, sizeof one, TRUE, restart, &context, &returned);
+        if (status < 0) {
             break;
         }
-        for (uint32_t i = 0; batch.entries[i].name.Buffer != NULL; i++) {
-            used = append(names, capacity, used, &batch.entries[i].name);
-        }
-        if (status == 0) { /* STATUS_SUCCESS: that was all */
-            break;
+        if (is_section(&one.entry)) {
+            used = append(names, capacity, used, &one.entry.name);
         }
     }
     (void)CloseHandle(directory);

@@ -20,7 +20,8 @@ static int32_t map_handle(HANDLE file, const uint8_t **data, uint64_t *size, uin
     if ((uint64_t)length.QuadPart > SIZE_MAX / 2) {
         return DW_TOO_LARGE;
     }
-    HANDLE mapping = CreateFileMappingW(file, NULL, PAGE_READONLY, 0, 0, NULL);
+    /* Of this very size: a file that has shrunk since is refused, not mapped with less than *size bytes. */
+    HANDLE mapping = CreateFileMappingW(file, NULL, PAGE_READONLY, (DWORD)length.HighPart, length.LowPart, NULL);
     if (mapping == NULL) {
         *os_error = GetLastError();
         return DW_CANNOT_OPEN;
@@ -35,8 +36,10 @@ static int32_t map_handle(HANDLE file, const uint8_t **data, uint64_t *size, uin
 int32_t pe_map(const dw_char *path, const uint8_t **data, uint64_t *size, uint32_t *os_error)
 {
     *os_error = 0;
+    /* A path may name a pipe: its server must not act in our name. */
+    DWORD flags = FILE_ATTRIBUTE_NORMAL | SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION;
     HANDLE file = CreateFileW(path, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
-                              OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+                              OPEN_EXISTING, flags, NULL);
     if (file == INVALID_HANDLE_VALUE) {
         *os_error = GetLastError();
         return DW_CANNOT_OPEN;

@@ -129,9 +129,14 @@ static uint64_t read_file_header(dw_image *image, uint16_t *optional_size)
 
 /* ---- sections --------------------------------------------------------------------------------------------------- */
 
+static const uint8_t *section_header(const dw_image *image, uint32_t index)
+{
+    return image->data + image->section_table + SECTION_HEADER_SIZE * (size_t)index;
+}
+
 static dw_section section_at(const dw_image *image, uint32_t index)
 {
-    const uint8_t *at = image->data + image->section_table + SECTION_HEADER_SIZE * (size_t)index;
+    const uint8_t *at = section_header(image, index);
     dw_section section;
     for (uint32_t i = 0; i < sizeof section.name; i++) {
         section.name[i] = at[i];
@@ -204,14 +209,13 @@ static void check_layout(dw_image *image)
 
 static void read_section_table(dw_image *image, uint64_t at)
 {
-    uint64_t room = at < image->size ? (image->size - at) / SECTION_HEADER_SIZE : 0;
-    if (at > UINT32_MAX) {
-        room = 0;
-    }
-    image->section_table = (uint32_t)(room ? at : 0);
+    uint64_t held = at < image->size && at <= UINT32_MAX ? image->size - at : 0;
+    uint32_t most = SECTION_HEADER_SIZE * UINT16_MAX;
+    uint32_t room = (uint32_t)(held < most ? held : most) / SECTION_HEADER_SIZE; /* no 64-bit division: no C runtime */
+    image->section_table = room ? (uint32_t)at : 0;
     if (image->section_count > room) {
         pe_defect(image, DW_DEFECT_CUT_SECTION_TABLE, image->size, 0);
-        image->section_count = (uint32_t)room;
+        image->section_count = room;
     }
 }
 
@@ -243,7 +247,7 @@ static bool section_before(const dw_image *image, uint32_t rva, dw_section *sect
     uint32_t low = 0, high = image->section_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (section_at(image, middle).rva <= rva) {
+        if (pe_u32(section_header(image, middle) + 12) <= rva) {
             low = middle + 1;
         } else {
             high = middle;
@@ -285,7 +289,7 @@ bool pe_fetch(const dw_image *image, uint32_t rva, uint8_t *to, uint32_t size)
 {
     while (size > 0) {
         pe_view view;
-        if (!pe_find(image, rva, &view) || view.length + view.zeros == 0) {
+        if (!pe_find(image, rva, &view) || (view.length == 0 && view.zeros == 0)) {
             return false;
         }
         uint32_t count = 0;
@@ -317,15 +321,16 @@ bool pe_text(const dw_image *image, uint32_t rva, pe_budget *budget, dw_text *te
     if (rva == 0 || !pe_find(image, rva, &view) || view.length == 0 || view.offset > UINT32_MAX) {
         return false;
     }
+    uint64_t most = budget->name_bytes < DW_MAX_NAME ? budget->name_bytes : DW_MAX_NAME;
     uint32_t length = 0;
-    while (length < view.length && length <= DW_MAX_NAME && view.data[length] != 0) {
+    while (length < view.length && length < most && view.data[length] != 0) {
         length++;
     }
-    bool ends = length < view.length || view.zeros > 0;
-    if (!ends || length > DW_MAX_NAME || length > budget->name_bytes) {
+    budget->name_bytes -= length; /* what was read has cost, also when it turns out to be no name */
+    bool ends = length < view.length ? view.data[length] == 0 : view.zeros > 0;
+    if (!ends) {
         return false;
     }
-    budget->name_bytes -= length;
     text->offset = (uint32_t)view.offset;
     text->length = length;
     return true;
@@ -333,8 +338,8 @@ bool pe_text(const dw_image *image, uint32_t rva, pe_budget *budget, dw_text *te
 
 pe_budget pe_budget_for(const dw_image *image)
 {
-    /* The smallest entry takes 4 bytes; linkers share some name strings, never four times over. */
-    pe_budget budget = {image->size / 4 + 1, image->size * 4 + DW_MAX_NAME};
+    /* The smallest entry takes 4 bytes, and names that are all different fit into the file. */
+    pe_budget budget = {image->size / 4 + 1, image->size + DW_MAX_NAME};
     return budget;
 }
 
@@ -345,6 +350,12 @@ dw_directory pe_directory(const dw_image *image, uint32_t index)
 }
 
 /* ---- small directories, read with the headers ------------------------------------------------------------------- */
+
+/* A field of the load configuration; false if it is missing or would lie beyond the last address. */
+static bool load_config_field(const dw_image *image, uint32_t directory, uint32_t at, uint8_t *to, uint32_t size)
+{
+    return directory <= UINT32_MAX - at && pe_fetch(image, directory + at, to, size);
+}
 
 static void read_load_config(dw_image *image)
 {
@@ -363,12 +374,12 @@ static void read_load_config(dw_image *image)
     uint32_t size = pe_u32(bytes); /* the structure's own size says which fields it has */
     bool held = true;
     if (size >= flags_at + 2) {
-        held = pe_fetch(image, directory.rva + flags_at, bytes, 2);
+        held = load_config_field(image, directory.rva, flags_at, bytes, 2);
         image->dependent_load_flags = held ? pe_u16(bytes) : 0;
     }
     uint32_t width = plus ? 8 : 4;
     if (held && size >= chpe_at + width) {
-        held = pe_fetch(image, directory.rva + chpe_at, bytes, width);
+        held = load_config_field(image, directory.rva, chpe_at, bytes, width);
         image->chpe_metadata = !held ? 0 : plus ? pe_u64(bytes) : pe_u32(bytes);
     }
     if (!held) {
@@ -426,6 +437,7 @@ int32_t dw_open(dw_image *image, const dw_char *path, uint32_t *os_error)
     }
     status = dw_parse(image, data, size);
     if (status != DW_OK) {
+        *image = (dw_image){0};
         pe_unmap(data, size);
         return status;
     }

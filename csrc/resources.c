@@ -40,7 +40,8 @@ static void store_leaf(resource_walk *walk, uint32_t offset, uint32_t id, uint32
     }
     pe_view view;
     uint32_t size = pe_u32(entry + 4);
-    if (!pe_find(walk->image, pe_u32(entry), &view) || view.length < size) {
+    if (!pe_find(walk->image, pe_u32(entry), &view) || view.length < size || view.length == 0 ||
+        view.offset > UINT32_MAX) {
         cannot_read(walk, pe_u32(entry));
         return;
     }

@@ -156,10 +156,7 @@ class _Walk:
         if key in self.ids:
             return self.ids[key]
         identifier = self.ids[key] = len(self.modules)
-        readable = found.status == "found" or (
-            depth == 0 and found.status == "corrupt"
-        )  # what is left of the root counts
-        expand = readable and found.image is not None and found.image.resolves_imports()
+        expand = self._is_followed(found, is_root=depth == 0)
         name = ntpath.basename(found.path or found.name)
         self.modules.append(
             Module(
@@ -182,6 +179,16 @@ class _Walk:
         elif expand:
             self.complete = False
         return identifier
+
+    def _is_followed(self, found: Resolution, *, is_root: bool) -> bool:
+        """Whether the imports of a file count; what is left of a damaged root counts, too."""
+        image, target = found.image, self.target
+        if image is None or not image.resolves_imports():
+            return False
+        damaged_root = is_root and found.status == "corrupt"
+        return found.status == "found" or (
+            damaged_root and image.runs_in(target.architecture, target.windows.architecture)
+        )
 
     # ---- edges
 

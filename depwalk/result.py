@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from depwalk import choices, diagnosis, graph, image, loader, wheel
+from depwalk import choices, cpu, diagnosis, graph, image, loader, wheel
 from depwalk.target import python
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Result:
     distribution: Distribution | None
     load: LoadTrace | None
     elapsed_ms: float
+    cpu: str | None = None  # brand of this machine's processor, if it is the one in question
 
     @property
     def name(self) -> str:
@@ -80,6 +81,7 @@ def diagnose(
         evidence.distribution,
         evidence.load,
         elapsed,
+        cpu.brand() if chosen.windows.live else None,
     )
 
 

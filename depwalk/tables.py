@@ -21,7 +21,8 @@ def table(name: str) -> dict[str, Any]:
     return tomllib.loads((_DATA / name).read_text("utf-8"))
 
 
-def lines(name: str) -> list[str]:
+@cache
+def lines(name: str) -> tuple[str, ...]:
     """The lines of a list or TSV table that are neither empty nor comments."""
     text = (_DATA / name).read_text("utf-8")
-    return [line for line in text.split("\n") if line and not line.startswith("#")]
+    return tuple(line for line in text.split("\n") if line and not line.startswith("#"))

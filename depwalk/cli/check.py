@@ -55,7 +55,9 @@ def execute(options: argparse.Namespace) -> int:
         reports.append(result)
     try:
         _write(reports, options)
+        sys.stdout.flush()
     except OSError as error:
+        _give_up_standard_output()
         print(f"depwalk: {options.output or 'standard output'}: {error.strerror}", file=sys.stderr)
         return 2
     return max(statuses, key=_SEVERITY.index)
@@ -63,6 +65,12 @@ def execute(options: argparse.Namespace) -> int:
 
 # From best to worst: what cannot be read at all is worse than what is known to fail.
 _SEVERITY = [0, 3, 1, 2]
+
+
+def _give_up_standard_output() -> None:
+    """What could not be written would be tried again at exit, with a second complaint."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _check(path: str, options: argparse.Namespace) -> Result:

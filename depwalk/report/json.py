@@ -6,15 +6,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from depwalk import __version__, cpu
+from depwalk import __version__
 
 if TYPE_CHECKING:
     from depwalk.diagnosis import Finding
     from depwalk.graph import Edge, Module
     from depwalk.loader import LoadTrace
     from depwalk.result import Result
-    from depwalk.search import Rule
-    from depwalk.target import Target
 
 SCHEMA = "depwalk/1"
 
@@ -40,7 +38,7 @@ def as_dict(result: Result) -> dict[str, Any]:
             },
             "size": result.graph.root.image.size if result.graph.root.image else None,
         },
-        "environment": _environment(result.target, result.graph.rules),
+        "environment": _environment(result),
         "verdict": result.verdict,
         "basis": result.basis,
         "findings": [_finding(finding) for finding in result.findings],
@@ -56,7 +54,8 @@ def as_dict(result: Result) -> dict[str, Any]:
     }
 
 
-def _environment(target: Target, rules: tuple[Rule, ...]) -> dict[str, Any]:
+def _environment(result: Result) -> dict[str, Any]:
+    target = result.target
     python = target.python
     return {
         "windows": {
@@ -76,12 +75,12 @@ def _environment(target: Target, rules: tuple[Rule, ...]) -> dict[str, Any]:
             "assumed": python.executable is None or python.stand_in,
             "conda": python.conda,
         },
-        "cpu": {"brand": cpu.brand()} if target.windows.live else None,
+        "cpu": {"brand": result.cpu} if target.windows.live else None,
         "architecture": target.architecture,
         "runtimes": list(target.runtimes),
         "search": [
             {"rule": rule.name, "source": rule.source, "directory": rule.directory.path if rule.directory else None}
-            for rule in rules
+            for rule in result.graph.rules
         ],
     }
 

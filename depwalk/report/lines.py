@@ -20,13 +20,19 @@ class Line(NamedTuple):
 # A path, up to what ends it in a sentence: it stays whole, so that it can be copied.
 _PATH = re.compile(r"(?:\b[A-Za-z]:[\\/]|\\\\|(?<!\S)/).*?(?=; |, |: | \(| \[|  |$)")
 _NO_BREAK = "\0"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def shown(text: str) -> str:
+    """Without what would steer a terminal: names come from files that may be hostile."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def wrap(text: str, width: int, first: str = "", rest: str | None = None, style: str = "") -> Iterator[Line]:
     """Wrap at `width` columns; words and paths stay whole."""
     indent = first if rest is None else rest
     wrapped = textwrap.wrap(
-        _PATH.sub(lambda path: path[0].replace(" ", _NO_BREAK), text),
+        _PATH.sub(lambda path: path[0].replace(" ", _NO_BREAK), shown(text)),
         width,
         initial_indent=first,
         subsequent_indent=indent,

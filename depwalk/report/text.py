@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from depwalk.report.lines import Line, wrap
+from depwalk.report.lines import Line, shown, wrap
 from depwalk.report.tree import ASCII, Glyphs, Tree
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def answer(result: Result) -> Line:
     words, style = _VERDICTS[result.verdict]
     errors = [finding for finding in result.findings if finding.severity == "error"]
     reason = f": {_headline(errors[0])}" if errors and result.verdict == "fails" else ""
-    return Line(f"{result.name} {words}{reason}", style)
+    return Line(shown(f"{result.name} {words}{reason}"), style)
 
 
 def _headline(finding: Finding) -> str:
@@ -101,7 +101,7 @@ def _finding(finding: Finding, width: int, *, verbose: bool) -> Iterator[Line]:
         yield from wrap(f"What to do: {finding.remedy.text}", width, "  ", "    ")
         for whole in (finding.remedy.command, finding.remedy.url):
             if whole:
-                yield Line(f"      {whole}", "head")
+                yield Line(f"      {shown(whole)}", "head")
 
 
 def _summary(result: Result) -> str:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from depwalk.report.lines import Line, wrap
+from depwalk.report.lines import Line, shown, wrap
 from depwalk.target.api_sets import is_api_set
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Tree:
     def lines(self) -> Iterator[Line]:
         """The tree, from the file that was asked about down."""
         root = self.graph.root
-        yield Line(f"{root.name}{self._facts(root)}", "bad" if root.status in _BAD else "")
+        yield Line(shown(f"{root.name}{self._facts(root)}"), "bad" if root.status in _BAD else "")
         yield from self._below(root, "")
 
     def _failing(self) -> set[int]:

@@ -6,12 +6,12 @@ import re
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _PREFIXES = ("api-", "ext-")
 _FULL_NAME = re.compile(r"(api|ext)-ms-.+-l\d+-\d+-\d+(\.dll)?", re.IGNORECASE | re.ASCII)
@@ -55,7 +55,7 @@ def is_named_as_one(name: str) -> bool:
 def from_table(name: str, *, complete: bool) -> ApiSets:
     """A table of depwalk/data/api_sets; an empty name is a Windows that keeps its sets as files."""
     hosts: dict[str, dict[str, str]] = {}
-    for line in tables.lines(f"api_sets/{name}") if name else []:
+    for line in tables.lines(f"api_sets/{name}") if name else ():
         api_set, importer, host = line.split("\t")
         hosts.setdefault(api_set, {})[importer] = host
     return ApiSets(hosts, by_contract=name.startswith("10"), complete=complete)
@@ -66,11 +66,10 @@ def from_map(data: bytes) -> ApiSets:
     if len(data) < 4:
         raise ValueError("an API-set map begins with its version")
     version = struct.unpack_from("<I", data)[0]
-    readers = {2: _read_v2, 4: _read_v4, 6: _read_v6}
-    if version not in readers:
+    if version not in _ENTRIES:
         raise ValueError(f"API-set map of version {version}")
     try:
-        return ApiSets(readers[version](data), by_contract=version >= 6)
+        return ApiSets(_hosts(data, version), by_contract=version >= 6)
     except struct.error as error:
         raise ValueError(f"API-set map is cut off: {error}") from error
 
@@ -86,36 +85,52 @@ def _text(data: bytes, offset: int, length: int) -> str:
     return data[offset : offset + length].decode("utf-16-le", "replace").lower()
 
 
-def _read_v2(data: bytes) -> dict[str, dict[str, str]]:
-    hosts = {}
+class _Entry(NamedTuple):
+    """Where an entry's name and its values lie, in bytes from the start of the map."""
+
+    name: int
+    name_length: int
+    values: int
+    total: int
+
+
+def _entries_v2(data: bytes) -> Iterator[_Entry]:
     for i in range(struct.unpack_from("<I", data, 4)[0]):
-        name, length, values = struct.unpack_from("<3I", data, 8 + 12 * i)
-        count = struct.unpack_from("<I", data, values)[0]
-        rows = [struct.unpack_from("<4I", data, values + 4 + 16 * k) for k in range(count)]
-        hosts["api-" + _text(data, name, length)] = _values(data, rows)
-    return hosts
+        name, length, block = struct.unpack_from("<3I", data, 8 + 12 * i)
+        yield _Entry(name, length, block + 4, struct.unpack_from("<I", data, block)[0])
 
 
-def _read_v4(data: bytes) -> dict[str, dict[str, str]]:
-    hosts = {}
+def _entries_v4(data: bytes) -> Iterator[_Entry]:
     for i in range(struct.unpack_from("<I", data, 12)[0]):
-        _, name, length, _, _, values = struct.unpack_from("<6I", data, 16 + 24 * i)
-        count = struct.unpack_from("<I", data, values + 4)[0]
-        rows = [struct.unpack_from("<4I", data, values + 12 + 20 * k) for k in range(count)]
-        stored = _text(data, name, length)
-        # The stored name lacks its prefix. It is never both: a set of either family answers to its own.
-        for prefix in _PREFIXES:
-            hosts[prefix + stored] = _values(data, rows)
-    return hosts
+        _, name, length, _, _, block = struct.unpack_from("<6I", data, 16 + 24 * i)
+        yield _Entry(name, length, block + 8, struct.unpack_from("<I", data, block + 4)[0])
 
 
-def _read_v6(data: bytes) -> dict[str, dict[str, str]]:
-    _, _, _, count, entries, _, _ = struct.unpack_from("<7I", data)
-    hosts = {}
+def _entries_v6(data: bytes) -> Iterator[_Entry]:
+    count, entries = struct.unpack_from("<2I", data, 12)
     for i in range(count):
         _, name, length, _, values, value_count = struct.unpack_from("<6I", data, entries + 24 * i)
-        rows = [struct.unpack_from("<4I", data, values + 4 + 20 * k) for k in range(value_count)]
-        hosts[_text(data, name, length)] = _values(data, rows)
+        yield _Entry(name, length, values, value_count)
+
+
+_ENTRIES = {2: _entries_v2, 4: _entries_v4, 6: _entries_v6}
+
+
+def _hosts(data: bytes, version: int) -> dict[str, dict[str, str]]:
+    """Set -> importer -> host. A map cannot have more values than fit into it, however often it points to them."""
+    flags = 0 if version == 2 else 4  # bytes before the names of a value
+    size = 16 + flags
+    left = len(data) // size
+    prefixes = ("",) if version == 6 else _PREFIXES  # older maps store names without them
+    hosts: dict[str, dict[str, str]] = {}
+    for entry in _ENTRIES[version](data):
+        left -= entry.total
+        if left < 0:
+            raise ValueError("API-set map is cut off")
+        rows = [struct.unpack_from("<4I", data, entry.values + size * k + flags) for k in range(entry.total)]
+        found = _values(data, rows)
+        name = _text(data, entry.name, entry.name_length)
+        hosts.update((prefix + name, found) for prefix in prefixes)
     return hosts
 
 

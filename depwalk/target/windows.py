@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from depwalk import choices, core, image, tables
@@ -44,16 +45,13 @@ class Windows:
             system32 = _child(self.root, "SysWOW64" if narrow else "System32")
             return _own(system32), _own(_child(self.root, "System")), _own(self.root)
         system32 = ntpath.join(_ROOT, "SysWOW64" if narrow else "System32")
-        listed = {name: name for name in self._listed(process) if name not in dict(self.lacks)}
+        # An x64 process on Arm64 shares its system DLLs, which hold code for both (windows-loader 2, ARM64X).
+        listed = _listed(f"windows/{self.dlls}-{'x86' if process == 'x86' else self.architecture}.txt", self.lacks)
         return (
             Directory(system32, listed, system=True),
             Directory(ntpath.join(_ROOT, "System"), {}, system=True),
             Directory(_ROOT, {}, system=True),
         )
-
-    def _listed(self, process: str) -> Iterable[str]:
-        """An x64 process on Arm64 shares its system DLLs, which hold code for both (windows-loader 2, ARM64X)."""
-        return tables.lines(f"windows/{self.dlls}-{'x86' if process == 'x86' else self.architecture}.txt")
 
 
 def named(name: str) -> Windows:
@@ -130,6 +128,13 @@ def releases() -> list[dict[str, Any]]:
     """The releases of Windows that functions.tsv names, oldest first: id, label, version."""
     rows: list[dict[str, Any]] = tables.table("windows.toml")["release"]
     return rows
+
+
+@cache
+def _listed(table: str, lacks: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Lower-case name -> name of the DLLs of an assumed Windows, less what its edition lacks."""
+    absent = dict(lacks)
+    return {name: name for name in tables.lines(table) if name not in absent}
 
 
 def _triple(numbers: Iterable[int]) -> tuple[int, int, int]:

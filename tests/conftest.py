@@ -1,0 +1,26 @@
+"""What several tests use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+import pytest
+from pe_maker import pe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MakePE = Callable[..., "Path"]
+
+
+@pytest.fixture
+def make_pe(tmp_path: Path) -> MakePE:
+    """make_pe("sub/a.dll", imports=...) writes a PE file below tmp_path and returns its path."""
+
+    def make(name: str, **facts: Any) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pe(**facts))
+        return path
+
+    return make
