@@ -1,0 +1,53 @@
+"""The documentation tells what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import depwalk
+from depwalk import tables
+
+PACKAGE = Path(depwalk.__file__).parent
+CHECKOUT = Path(__file__).resolve().parents[2]
+PAGES = {page.stem: page.read_text("utf-8") for page in (CHECKOUT / "docs" / "findings").glob("*.md")}
+
+
+def known_codes() -> set[str]:
+    schema = json.loads((PACKAGE / "data" / "schema.json").read_text("utf-8"))
+    return set(schema["properties"]["findings"]["items"]["properties"]["code"]["enum"])
+
+
+def produced_codes() -> set[str]:
+    """Codes that stand in the source of the diagnosis, or in the table of the loader's codes."""
+    known = known_codes()
+    source = "\n".join(path.read_text("utf-8") for path in (PACKAGE / "diagnosis").glob("*.py"))
+    quoted = set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"', source)) & known
+    return quoted | {row["finding"] for row in tables.table("codes.toml")["win32"].values() if row.get("finding")}
+
+
+def test_every_finding_that_is_produced_has_a_page() -> None:
+    assert produced_codes() - set(PAGES) == set()
+
+
+def test_every_page_is_of_a_finding_that_is_produced() -> None:
+    assert set(PAGES) - produced_codes() == set()
+
+
+@pytest.mark.parametrize("code", sorted(PAGES))
+def test_a_page_tells_what_it_means_how_depwalk_knows_and_what_to_do(code: str) -> None:
+    headings = re.findall(r"^#+ (.*)$", PAGES[code], re.MULTILINE)
+    assert headings[:3] == [code, "How depwalk knows", "What to do"]
+
+
+def test_every_option_of_the_readme_exists() -> None:
+    from depwalk.cli import Parser, check
+
+    parser = Parser()
+    check.configure_parser(parser)
+    readme = (CHECKOUT / "README.md").read_text("utf-8")
+    text = parser.format_help()
+    assert [option for option in re.findall(r"`(--[a-z-]+)", readme) if option not in text] == []
