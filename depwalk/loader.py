@@ -86,12 +86,10 @@ def can_load(path: str, target: Target) -> bool:
 
 def test_load(path: str, target: Target, timeout: float) -> LoadTrace:
     """Load a file as the target's Python would import it; `timeout` in seconds. Raises OSError if no child starts."""
-    python = target.python
-    assert python is not None
-    if python.restricts_search:
-        directories, flags, search_path = list(target.dll_dirs), search.PYTHON_IMPORT, target.path
-    else:
-        directories, flags, search_path = [], search.ALTERED, search.legacy_path(target)
+    flags = search.load_flags(target, path)
+    searches_added = bool(flags & search.PYTHON_IMPORT)
+    directories = list(target.dll_dirs) if searches_added else []
+    search_path = target.path if searches_added else search.legacy_path(target)
     ran = _run(target, [os.path.abspath(path)], directories, flags, search_path, timeout, list_modules=True)
     answers = [record for record in ran.records if "code" in record]
     if not answers:

@@ -88,18 +88,27 @@ _BEFORE_DIRECTORIES = (
 )
 
 
+def load_flags(target: Target, path: str) -> int:
+    """The flags with which the target's Python calls LoadLibraryEx: to import a .pyd, by ctypes for others (1.12)."""
+    if target.python is None:
+        return 0
+    if target.python.restricts_search:
+        return PYTHON_IMPORT
+    return ALTERED if path.lower().endswith(".pyd") else 0
+
+
 def order(target: Target, path: str, image: Image) -> tuple[Rule, ...]:
-    """The rules for the static imports of a file that is loaded as such a file usually is (windows-loader 1.12)."""
+    """The rules for the static imports of a file that is loaded as such a file usually is (windows-loader 1.2, 1.12)."""
     directory = Directory(_parent(path))
     if not image.is_dll and path.lower().endswith(".exe"):
         return (*_BEFORE_DIRECTORIES, *_legacy(target, directory, "directory of the program"))
-    if target.python is None:
-        return (*_BEFORE_DIRECTORIES, *_legacy(target, None, ""))
-    if target.python.restricts_search:
-        return by_flags(target, PYTHON_IMPORT, directory)
-    if path.lower().endswith(".pyd"):
+    flags = load_flags(target, path)
+    if flags & PYTHON_IMPORT:
+        return by_flags(target, flags, directory)
+    if flags & ALTERED:
         return (*_BEFORE_DIRECTORIES, *_legacy(target, directory, "directory of the file"))
-    return (*_BEFORE_DIRECTORIES, *_legacy(target, target.python.directory, "application directory"))
+    application = target.python.directory if target.python else None
+    return (*_BEFORE_DIRECTORIES, *_legacy(target, application, "application directory"))
 
 
 def delayed_order(target: Target, path: str) -> tuple[Rule, ...]:
