@@ -98,7 +98,7 @@ def load_flags(target: Target, path: str) -> int:
 
 
 def order(target: Target, path: str, image: Image) -> tuple[Rule, ...]:
-    """The rules for the static imports of a file that is loaded as such a file usually is (windows-loader 1.2, 1.12)."""
+    """The rules for the static imports of a file that is loaded as such a file usually is (windows-loader 1.12)."""
     directory = Directory(_parent(path))
     if not image.is_dll and path.lower().endswith(".exe"):
         return (*_BEFORE_DIRECTORIES, *_legacy(target, directory, "directory of the program"))
