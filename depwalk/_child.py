@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import sys
+import time
 from typing import Any, List, Tuple
 
 
@@ -75,10 +76,12 @@ def main() -> None:
         before = set(modules(core))
         for path in request["files"]:
             note(loading=path)
+            started = time.perf_counter()
             code, call = load(core, path, directories, request["flags"])
+            elapsed = (time.perf_counter() - started) * 1000
             directories = []
             loaded = [name for name in modules(core) if name not in before] if request["list_modules"] else []
-            note(path=path, code=code, call=call, modules=loaded)
+            note(path=path, code=code, call=call, modules=loaded, ms=elapsed)
             if code:
                 break
         note(done=True)

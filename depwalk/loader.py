@@ -49,7 +49,7 @@ class LoadTrace:
     timed_out: bool = False
     modules: tuple[str, ...] = ()  # paths of the modules that the load brought, in load order
     deepest: Failure | None = None  # the deepest module that fails, if the dependencies were tried one by one
-    elapsed_ms: float = 0.0
+    elapsed_ms: float = 0.0  # of the load; of the whole child if that did not answer
 
     @property
     def loaded(self) -> bool:
@@ -94,7 +94,8 @@ def test_load(path: str, target: Target, timeout: float) -> LoadTrace:
     answers = [record for record in ran.records if "code" in record]
     if not answers:
         return LoadTrace(None, ran.exit_code, ran.timed_out, elapsed_ms=ran.elapsed_ms)
-    return LoadTrace(answers[0]["code"], modules=tuple(answers[0]["modules"]), elapsed_ms=ran.elapsed_ms)
+    answer = answers[0]
+    return LoadTrace(answer["code"], modules=tuple(answer["modules"]), elapsed_ms=answer["ms"])
 
 
 def deepest_failure(graph: Graph, target: Target, timeout: float) -> Failure | None:

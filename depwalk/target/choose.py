@@ -46,6 +46,9 @@ def choose(file: Image, choice: Choice, machine: Machine | None) -> Target:
     architecture = interpreter.architecture if interpreter else _process_of(file)
     for name in choice.runtimes:
         runtimes.assumed_dlls(name, architecture)
+    for directory in choice.dll_dirs:
+        if not os.path.isdir(directory):
+            raise ValueError(f"{directory}: no such directory (--dll-dir)")
     here = machine if system.live else None
     path = choice.path if choice.path is not None else here.path if here else ()
     return Target(
