@@ -16,7 +16,7 @@ from depwalk import _child, core
 
 SOURCE = Path(depwalk.__file__).with_name("_child.py")
 TREE = ast.parse(SOURCE.read_text("utf-8"), feature_version=(3, 5))
-IN_3_5 = {"ctypes", "json", "os", "sys", "typing"}  # what it may import: standard library of 3.5
+IN_3_5 = {"ctypes", "json", "os", "sys", "time", "typing"}  # what it may import: standard library of 3.5
 
 
 def test_it_imports_only_the_standard_library_of_3_5() -> None:

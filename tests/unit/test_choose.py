@@ -60,11 +60,11 @@ def test_the_python_decides_on_the_architecture_of_the_process() -> None:
     assert chosen(facts={"machine": "x64"}, python="3.8-32").architecture == "x86"
 
 
-def test_what_the_user_chose_is_in_the_target() -> None:
-    found = chosen(windows="10-N", python="3.9", path=("p",), runtimes=("vc12",), dll_dirs=("d",))
+def test_what_the_user_chose_is_in_the_target(tmp_path: Path) -> None:
+    found = chosen(windows="10-N", python="3.9", path=("p",), runtimes=("vc12",), dll_dirs=(str(tmp_path),))
     assert found.python is not None
     assert (found.windows.name, found.python.name, found.path, found.runtimes) == ("10-N", "3.9", ("p",), ("vc12",))
-    assert found.dll_dirs == (os.path.abspath("d"),)
+    assert found.dll_dirs == (str(tmp_path),)
     assert (found.cwd, found.python.executable) == (None, None)
 
 
@@ -91,6 +91,7 @@ def test_a_root_is_taken_in_place_of_a_version(make_pe: MakePE, tmp_path: Path) 
         ({"runtimes": ("vc13",)}, "unknown runtime 'vc13': it is one of "),
         ({"runtimes": ("vc12=12.0",)}, "unknown runtime 'vc12=12.0': only vc14 takes a version"),
         ({"root": "missing"}, "missing: there is no Windows"),
+        ({"dll_dirs": ("missing",)}, "missing: no such directory (--dll-dir)"),
     ],
 )
 def test_a_choice_that_cannot_be_is_refused_in_one_line(choice: dict[str, object], message: str) -> None:
