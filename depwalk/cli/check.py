@@ -54,7 +54,8 @@ def execute(options: argparse.Namespace) -> int:
         statuses.append(_STATUS[result.verdict])
         reports.append(result)
     try:
-        _write(reports, options)
+        if reports:
+            _write(reports, options)
         sys.stdout.flush()
     except OSError as error:
         _give_up_standard_output()
@@ -109,10 +110,12 @@ def _write(results: list[Result], options: argparse.Namespace) -> None:
         _print_plain(lines, options.output)
         return
     from depwalk.cli.terminal import Terminal
+    from depwalk.report.lines import Line
 
     terminal = Terminal(options.output)
     pages: list[list[Line]] = [_page(result, options, terminal) for result in results]
-    terminal.show([line for page in pages for line in page])
+    gap = [] if options.quiet else [Line("")]
+    terminal.show([line for index, page in enumerate(pages) for line in (gap if index else []) + page])
 
 
 def _page(result: Result, options: argparse.Namespace, terminal: Terminal) -> list[Line]:

@@ -46,11 +46,11 @@ def answer(result: Result) -> Line:
     """The verdict in one line, however long."""
     words, style = _VERDICTS[result.verdict]
     errors = [finding for finding in result.findings if finding.severity == "error"]
-    reason = f": {_headline(errors[0])}" if errors and result.verdict == "fails" else ""
+    reason = f": {_headline(errors[0], result.name)}" if errors and result.verdict == "fails" else ""
     return Line(shown(f"{result.name} {words}{reason}"), style)
 
 
-def _headline(finding: Finding) -> str:
+def _headline(finding: Finding, name: str) -> str:
     words = {
         "missing-dll": "is missing",
         "missing-msvc-runtime": "is missing",
@@ -61,7 +61,6 @@ def _headline(finding: Finding) -> str:
         "corrupt-file": "is damaged",
         "missing-export": "lacks a function",
         "access-denied": "cannot be read",
-        "wrong-python": "belongs to another Python",
         "shadowed": "is found in the wrong place",
         "already-loaded": "is in the process in another version",
         "side-by-side": "is not installed",
@@ -69,6 +68,9 @@ def _headline(finding: Finding) -> str:
         "missing-gpu-runtime": "is missing",
         "windows-too-old": "is not that of a newer Windows",
     }
+    if finding.code == "wrong-python":
+        said = finding.message.partition(";")[0]
+        return said.replace(name, "it", 1) if finding.needed_by == name else said
     if finding.code in words:
         return f"{finding.module} {words[finding.code]}"
     return finding.code.replace("-", " ")

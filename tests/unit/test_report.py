@@ -105,7 +105,7 @@ def test_every_finding_is_told_whole(trouble: Result) -> None:
     [
         (None, "gone.dll", "gone.dll is missing"),
         (None, "msvcp140.dll", "msvcp140.dll is missing"),
-        (None, "python310.dll", "python310.dll belongs to another Python"),
+        (None, "python310.dll", "it is for CPython 3.10"),
         ({2: MANIFEST}, "kernel32.dll", "Microsoft.VC90.CRT is not installed"),
     ],
 )
