@@ -21,6 +21,8 @@ SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 LIBRARY = Path(__file__).with_name(f"_core{SUFFIX}")
 lib: Any = ffi.dlopen(str(LIBRARY))
 
+_LONG_PATH = 240  # characters; some Windows functions stop at 248, most at 260
+
 IMPORT: int = lib.DW_DIRECTORY_IMPORT
 DELAY_IMPORT: int = lib.DW_DIRECTORY_DELAY_IMPORT
 _DIRECTORIES = (IMPORT, DELAY_IMPORT)
@@ -198,7 +200,15 @@ def _rows(layout: struct.Struct, array: Any, count: int) -> Iterator[Any]:
 
 
 def _native_path(path: str) -> str | bytes:
-    return path if sys.platform == "win32" else os.fsencode(path)
+    return extended_path(path) if sys.platform == "win32" else os.fsencode(path)
+
+
+def extended_path(path: str) -> str:
+    """A path that Windows takes at any length; elsewhere the path itself."""
+    if sys.platform != "win32" or len(path) < _LONG_PATH or path.startswith("\\\\?\\"):
+        return path
+    full = os.path.abspath(path)
+    return "\\\\?\\UNC\\" + full[2:] if full.startswith("\\\\") else "\\\\?\\" + full
 
 
 def cpuid(leaf: int, subleaf: int = 0) -> tuple[int, int, int, int] | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from depwalk import core
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -50,7 +52,7 @@ class Directory:
 def _listing(path: str) -> Mapping[str, str]:
     """Lower-case name -> name of all entries; empty if a directory cannot be read: the loader passes over it too."""
     try:
-        with os.scandir(path or ".") as entries:
+        with os.scandir(core.extended_path(path or ".")) as entries:
             return {entry.name.lower(): entry.name for entry in entries}
     except OSError:
         return {}
@@ -58,7 +60,7 @@ def _listing(path: str) -> Mapping[str, str]:
 
 @lru_cache(maxsize=4096)
 def _is_directory(path: str) -> bool:
-    return os.path.isdir(path)
+    return os.path.isdir(core.extended_path(path))
 
 
 def forget() -> None:

@@ -82,3 +82,17 @@ def test_known_dlls_are_listed_where_windows_has_them() -> None:
     names = [name.lower() for name in core.known_dlls()]
 
     assert not names or "kernel32.dll" in names
+
+
+@on_windows
+@pytest.mark.parametrize(
+    ("path", "extended"),
+    [
+        ("C:\\short\\x.dll", "C:\\short\\x.dll"),
+        ("C:\\" + "d" * 260 + "\\x.dll", "\\\\?\\C:\\" + "d" * 260 + "\\x.dll"),
+        ("\\\\server\\share\\" + "d" * 260, "\\\\?\\UNC\\server\\share\\" + "d" * 260),
+        ("\\\\?\\C:\\" + "d" * 260, "\\\\?\\C:\\" + "d" * 260),
+    ],
+)
+def test_a_long_path_is_written_so_that_windows_takes_it(path: str, extended: str) -> None:
+    assert core.extended_path(path) == extended
