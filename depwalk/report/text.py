@@ -64,6 +64,9 @@ def _headline(finding: Finding, name: str) -> str:
         "shadowed": "is found in the wrong place",
         "already-loaded": "is in the process in another version",
         "side-by-side": "is not installed",
+        "init-failed": "fails to initialise",
+        "crash-on-load": "crashes while it is loaded",
+        "hang-on-load": "never ends loading",
         "debug-runtime": "is missing",
         "missing-gpu-runtime": "is missing",
         "windows-too-old": "is not that of a newer Windows",
@@ -112,7 +115,8 @@ def _summary(result: Result) -> str:
         counts[module.status] += 1
     named = len({edge.name.lower() for edge in result.graph.needs(result.graph.root)})
     parts = [f"{counts[status]} {_COUNTED[status]}" for status in _COUNTED if counts[status]]
-    return f"{result.name} imports from {named} DLL names. Modules: {', '.join(parts)}. {result.elapsed_ms:.0f} ms."
+    names = f"{named} DLL name" + ("" if named == 1 else "s")
+    return f"{result.name} imports from {names}. Modules: {', '.join(parts)}. {result.elapsed_ms:.0f} ms."
 
 
 _COUNTED = {
