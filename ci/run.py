@@ -246,7 +246,7 @@ def sources_key() -> str:
 def compiler(host_python: Path, target: str = "") -> dict[str, str]:
     """Return an environment whose C compiler is zig, for the host or for another target."""
     command = [host_python.as_posix(), "-m", "ziglang", "cc"]
-    target_option = ["-target", target] if target else []
+    target_option = ["-target", target] if target else ["-mcpu=baseline"]  # not what only this processor has
     return bed.zig_environment() | {"CC": shlex.join([*command, *target_option])}
 
 

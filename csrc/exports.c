@@ -8,7 +8,7 @@ typedef struct export_table {
     dw_directory directory;
     dw_export_info info;
     uint32_t name_rva;
-    uint32_t addresses, names, ordinals;    /* RVAs of the three tables */
+    pe_table addresses, names, ordinals;
 } export_table;
 
 static void cannot_read(dw_image *image, uint32_t rva)
@@ -38,33 +38,31 @@ static bool open_exports(dw_image *image, export_table *table)
         cannot_read(image, table->directory.rva);
         return false;
     }
-    table->addresses = pe_u32(d + 28);
-    table->names = pe_u32(d + 32);
-    table->ordinals = pe_u32(d + 36);
+    table->addresses = pe_table_at(image, pe_u32(d + 28));
+    table->names = pe_table_at(image, pe_u32(d + 32));
+    table->ordinals = pe_table_at(image, pe_u32(d + 36));
     table->name_rva = pe_u32(d + 12);
     table->info.present = 1;
     table->info.base = pe_u32(d + 16);
-    table->info.address_count = bounded_count(image, pe_u32(d + 20), table->addresses);
-    table->info.name_count = bounded_count(image, pe_u32(d + 24), table->names);
+    table->info.address_count = bounded_count(image, pe_u32(d + 20), table->addresses.rva);
+    table->info.name_count = bounded_count(image, pe_u32(d + 24), table->names.rva);
     return true;
 }
 
-static bool table_u32(const dw_image *image, uint32_t table, uint32_t index, uint32_t *value)
+static bool table_u32(const dw_image *image, const pe_table *table, uint32_t index, uint32_t *value)
 {
     uint8_t bytes[4];
-    uint64_t at = table + 4 * (uint64_t)index;
-    if (at > UINT32_MAX || !pe_fetch(image, (uint32_t)at, bytes, sizeof bytes)) {
+    if (!pe_entry(image, table, index, bytes, sizeof bytes)) {
         return false;
     }
     *value = pe_u32(bytes);
     return true;
 }
 
-static bool table_u16(const dw_image *image, uint32_t table, uint32_t index, uint32_t *value)
+static bool table_u16(const dw_image *image, const pe_table *table, uint32_t index, uint32_t *value)
 {
     uint8_t bytes[2];
-    uint64_t at = table + 2 * (uint64_t)index;
-    if (at > UINT32_MAX || !pe_fetch(image, (uint32_t)at, bytes, sizeof bytes)) {
+    if (!pe_entry(image, table, index, bytes, sizeof bytes)) {
         return false;
     }
     *value = pe_u16(bytes);
@@ -96,8 +94,8 @@ uint32_t dw_export_addresses(dw_image *image, dw_export_address *addresses, uint
     }
     for (uint32_t i = 0; i < table.info.address_count; i++) {
         dw_export_address address = {0, {0, 0}};
-        if (!table_u32(image, table.addresses, i, &address.rva)) {
-            cannot_read(image, table.addresses);
+        if (!table_u32(image, &table.addresses, i, &address.rva)) {
+            cannot_read(image, table.addresses.rva);
             return i;
         }
         if (is_forwarder(&table, address.rva) && !pe_text(image, address.rva, &budget, &address.forwarder)) {
@@ -114,7 +112,11 @@ uint32_t dw_export_addresses(dw_image *image, dw_export_address *addresses, uint
 static int compare(const uint8_t *a, uint32_t a_length, const uint8_t *b, uint32_t b_length)
 {
     uint32_t shared = a_length < b_length ? a_length : b_length;
-    for (uint32_t i = 0; i < shared; i++) {
+    uint32_t i = 0;
+    while (shared - i >= 8 && pe_u64(a + i) == pe_u64(b + i)) {
+        i += 8;
+    }
+    for (; i < shared; i++) {
         if (a[i] != b[i]) {
             return a[i] < b[i] ? -1 : 1;
         }
@@ -134,8 +136,8 @@ uint32_t dw_export_names(dw_image *image, dw_export_name *names, uint32_t capaci
     for (uint32_t i = 0; i < table.info.name_count; i++) {
         dw_export_name entry = {{0, 0}, 0};
         uint32_t rva;
-        if (!table_u32(image, table.names, i, &rva) || !table_u16(image, table.ordinals, i, &entry.index)) {
-            cannot_read(image, table.names);
+        if (!table_u32(image, &table.names, i, &rva) || !table_u16(image, &table.ordinals, i, &entry.index)) {
+            cannot_read(image, table.names.rva);
             return count;
         }
         if (!pe_text(image, rva, &budget, &entry.name)) {
@@ -184,12 +186,12 @@ static bool find_name(const dw_image *image, const export_table *table, const ui
     while (low < high) {
         uint32_t rva;
         pe_view view;
-        if (!table_u32(image, table->names, guess, &rva) || !text_at(image, rva, &view)) {
+        if (!table_u32(image, &table->names, guess, &rva) || !text_at(image, rva, &view)) {
             return false;
         }
         int order = compare_with_export(name, length, &view);
         if (order == 0) {
-            return table_u16(image, table->ordinals, guess, index);
+            return table_u16(image, &table->ordinals, guess, index);
         }
         if (order < 0) {
             high = guess;
@@ -209,7 +211,7 @@ static dw_binding bind_symbol(dw_image *exporter, const export_table *table, pe_
     if (length > 0 && !find_name(exporter, table, name, length, hint, &index)) {
         return binding;
     }
-    if (index >= table->info.address_count || !table_u32(exporter, table->addresses, index, &binding.rva) ||
+    if (index >= table->info.address_count || !table_u32(exporter, &table->addresses, index, &binding.rva) ||
         binding.rva == 0) {
         return binding;
     }

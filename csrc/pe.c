@@ -309,10 +309,53 @@ bool pe_fetch(const dw_image *image, uint32_t rva, uint8_t *to, uint32_t size)
     return true;
 }
 
+pe_table pe_table_at(const dw_image *image, uint32_t rva)
+{
+    pe_table table = {.rva = rva};
+    if (!pe_find(image, rva, &table.view)) {
+        table.view.length = 0;
+    }
+    return table;
+}
+
+bool pe_entry(const dw_image *image, const pe_table *table, uint32_t index, uint8_t *to, uint32_t size)
+{
+    uint64_t at = size * (uint64_t)index;
+    if (at + size > table->view.length) {
+        at += table->rva;
+        return at <= UINT32_MAX && pe_fetch(image, (uint32_t)at, to, size);
+    }
+    for (uint32_t i = 0; i < size; i++) {
+        to[i] = table->view.data[at + i];
+    }
+    return true;
+}
+
 uint64_t pe_offset(const dw_image *image, uint32_t rva)
 {
     pe_view view;
     return pe_find(image, rva, &view) ? view.offset : 0;
+}
+
+/* Nonzero if one of eight bytes is 0: the lowest such byte, and none before it, borrows into its high bit. */
+static uint64_t zero_bytes(uint64_t word)
+{
+    return (word - 0x0101010101010101u) & ~word & 0x8080808080808080u;
+}
+
+/* Bytes before the first NUL, at most `most`; C++ names are long, so 32 at a time. */
+static uint32_t text_length(const uint8_t *text, uint32_t most)
+{
+    uint32_t length = 0;
+    while (most - length >= 32 &&
+           (zero_bytes(pe_u64(text + length)) | zero_bytes(pe_u64(text + length + 8)) |
+            zero_bytes(pe_u64(text + length + 16)) | zero_bytes(pe_u64(text + length + 24))) == 0) {
+        length += 32;
+    }
+    while (length < most && text[length] != 0) {
+        length++;
+    }
+    return length;
 }
 
 bool pe_text(const dw_image *image, uint32_t rva, pe_budget *budget, dw_text *text)
@@ -321,11 +364,8 @@ bool pe_text(const dw_image *image, uint32_t rva, pe_budget *budget, dw_text *te
     if (rva == 0 || !pe_find(image, rva, &view) || view.length == 0 || view.offset > UINT32_MAX) {
         return false;
     }
-    uint64_t most = budget->name_bytes < DW_MAX_NAME ? budget->name_bytes : DW_MAX_NAME;
-    uint32_t length = 0;
-    while (length < view.length && length < most && view.data[length] != 0) {
-        length++;
-    }
+    uint32_t most = budget->name_bytes < DW_MAX_NAME ? (uint32_t)budget->name_bytes : DW_MAX_NAME;
+    uint32_t length = text_length(view.data, view.length < most ? view.length : most);
     budget->name_bytes -= length; /* what was read has cost, also when it turns out to be no name */
     bool ends = length < view.length ? view.data[length] == 0 : view.zeros > 0;
     if (!ends) {

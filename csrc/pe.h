@@ -45,6 +45,17 @@ bool pe_find(const dw_image *image, uint32_t rva, pe_view *view);
 /* Copy `size` bytes from an RVA, across sections and zero-filled parts. False if any of them is missing. */
 bool pe_fetch(const dw_image *image, uint32_t rva, uint8_t *to, uint32_t size);
 
+/* A table of equal entries; what lies in one piece is found once, the rest entry by entry. */
+typedef struct pe_table {
+    uint32_t rva;
+    pe_view view;
+} pe_table;
+
+pe_table pe_table_at(const dw_image *image, uint32_t rva);
+
+/* Copy one entry. False if it is missing. */
+bool pe_entry(const dw_image *image, const pe_table *table, uint32_t index, uint8_t *to, uint32_t size);
+
 /* File offset of an RVA, 0 if it has none. */
 uint64_t pe_offset(const dw_image *image, uint32_t rva);
 
