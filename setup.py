@@ -19,6 +19,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 HEADER = Path("csrc/depwalk.h")
+HEADERS = [str(path) for path in HEADER.parent.glob("*.h")]
 EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c"]
 WINDOWS = ["map_windows.c", "load_windows.c", "freestanding_windows.c"]
 ELSEWHERE = ["map_other.c", "load_other.c"]
@@ -101,6 +102,7 @@ class Wheel(bdist_wheel):
 
 if __name__ == "__main__":
     setup(
-        ext_modules=[Extension("depwalk._core", sources=[])],
+        # Every file of the core belongs to a source distribution; which of them are compiled depends on the target.
+        ext_modules=[Extension("depwalk._core", sorted(map(str, HEADER.parent.glob("*.c"))), depends=HEADERS)],
         cmdclass={"build_ext": BuildCore, "bdist_wheel": Wheel},
     )
