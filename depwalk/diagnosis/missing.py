@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from depwalk import image, runtimes
 from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.graph import SEARCH_FLAGS
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:
@@ -97,12 +98,27 @@ def _elsewhere(module: Module, evidence: Evidence) -> tuple[str, str, Remedy] | 
     beside = _beside(module, evidence)
     if beside is None or not _is_usable(beside, evidence):
         return None
-    directory = os.path.dirname(beside)
-    if evidence.importer(module) == evidence.graph.root.name:
+    directory, importer = os.path.dirname(beside), evidence.importer(module)
+    if _restricts_itself(module, evidence):
+        why = f"{importer} is linked with DependentLoadFlags, which restrict the search for its own imports"
+        return (
+            directory,
+            why,
+            Remedy(f"Use a build of {importer} without /DEPENDENTLOADFLAG, or load {module.name} first."),
+        )
+    if importer == evidence.graph.root.name:
         why = "LoadLibrary without flags leaves out the directory of the file it loads"
         return directory, why, Remedy("Load it with LoadLibraryEx and LOAD_WITH_ALTERED_SEARCH_PATH, or by an import.")
     why = f"only the directory of {evidence.graph.root.name} itself is, not that of the DLLs it needs"
     return directory, why, _add(directory)
+
+
+def _restricts_itself(module: Module, evidence: Evidence) -> bool:
+    """Whether an importer's load configuration replaced the search list (windows-loader 1.3; not on Wine)."""
+    if evidence.target.windows.emulator is not None:
+        return False
+    importers = [evidence.graph.modules[edge.importer].image for edge in evidence.graph.needed_by(module)]
+    return any(image is not None and image.dependent_load_flags & SEARCH_FLAGS for image in importers)
 
 
 def _is_usable(path: str | None, evidence: Evidence) -> bool:
