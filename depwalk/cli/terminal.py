@@ -54,7 +54,7 @@ class Terminal:
             self._show_styled(lines)
         else:
             for line in lines:
-                _print_encodable(line.text)
+                print(_encodable(line.text))
 
     def _show_styled(self, lines: Iterable[Line]) -> None:
         from rich.console import Console
@@ -62,10 +62,10 @@ class Terminal:
 
         console = Console(highlight=False, soft_wrap=True)
         for line in lines:
-            console.print(Text(line.text, style=_STYLES.get(line.style, "")))
+            console.print(Text(_encodable(line.text), style=_STYLES.get(line.style, "")))
 
 
-def _print_encodable(line: str) -> None:
-    """Print a line; characters the output cannot show are escaped, never an error."""
+def _encodable(line: str) -> str:
+    """What standard output can show of a line: other characters are escaped, never an error."""
     encoding = sys.stdout.encoding or "ascii"
-    print(line.encode(encoding, "backslashreplace").decode(encoding))
+    return line.encode(encoding, "backslashreplace").decode(encoding)

@@ -54,7 +54,7 @@ class _Row(NamedTuple):
 
 
 class Tree:
-    """Draws the graph of one result. `everything` unfolds the DLLs of Windows and repeats nothing less."""
+    """Draws the graph of one result. `everything` unfolds the DLLs of Windows, too."""
 
     def __init__(self, result: Result, width: int, glyphs: Glyphs, *, everything: bool, verbose: bool) -> None:
         self.graph = result.graph
