@@ -1,4 +1,4 @@
-"""What the options accept: for their help and for the message when a value is unknown. It imports nothing heavy."""
+"""What the options accept and the exit statuses, for help, messages and code alike. It imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,4 +6,5 @@ WINDOWS = "live|11|10|8.1|8|7[-N][-core][-x86|-arm64]"
 PYTHON = "a python.exe, or X.Y[t][-32|-arm64]"
 RUNTIME = "vc14[=14.38], vc12, vc11, vc10, vc9, vc8 or ucrt"
 FORMATS = ("text", "json")
+LOADS, FAILS, USAGE, UNKNOWN = 0, 1, 2, 3  # exit statuses
 TIMEOUT = 30.0  # seconds that a load may take

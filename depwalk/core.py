@@ -25,7 +25,6 @@ _LONG_PATH = 240  # characters; some Windows functions stop at 248, most at 260
 
 IMPORT: int = lib.DW_DIRECTORY_IMPORT
 DELAY_IMPORT: int = lib.DW_DIRECTORY_DELAY_IMPORT
-_DIRECTORIES = (IMPORT, DELAY_IMPORT)
 
 # The structs of depwalk.h that come in arrays, as struct formats.
 _IMPORT = struct.Struct("=6I")
@@ -81,7 +80,7 @@ class File:
             raise CoreError(status, os_error[0])
         self.facts = ffi.gc(self.facts, lib.dw_close)
         self.content: Any = ffi.buffer(self.facts.data, self.facts.size)
-        self._symbols: dict[int, tuple[Any, int]] = {}
+        self._symbols: dict[int, Any] = {}  # by directory: the dw_symbol array
 
     def defects(self) -> list[tuple[int, int, int]]:
         """(kind, file offset, RVA) of everything found wrong so far."""
@@ -98,7 +97,7 @@ class File:
             if counts.dlls <= dll_room and counts.symbols <= symbol_room:
                 break
             dll_room, symbol_room = max(counts.dlls, 1), max(counts.symbols, 1)
-        self._symbols[directory] = (symbols, counts.symbols)
+        self._symbols[directory] = symbols
         return [
             Dll(self._text(offset, length), first, count, bool(skipped), bool(bound))
             for offset, length, first, count, skipped, bound in _rows(_IMPORT, dlls, counts.dlls)
@@ -106,13 +105,13 @@ class File:
 
     def symbols(self, directory: int, first: int, count: int) -> Iterator[tuple[bytes, int, int]]:
         """(name, hint, ordinal) of imported symbols; the name is empty for an import by ordinal."""
-        array, _ = self._symbols[directory]
+        array = self._symbols[directory]
         for offset, length, hint, ordinal in _rows(_SYMBOL, array + first, count):
             yield self._text(offset, length), hint, ordinal
 
     def match(self, directory: int, first: int, count: int, exporter: File) -> list[Binding]:
         """Imports that the exporter lacks or forwards."""
-        array, _ = self._symbols[directory]
+        array = self._symbols[directory]
         room = 256
         while True:
             bindings = ffi.new("dw_binding[]", room)

@@ -88,7 +88,8 @@ def diagnose(
 def _load(path: str, evidence: diagnosis.Evidence, timeout: float) -> LoadTrace:
     """Ask the loader; if it refuses a file in which nothing is wrong, ask it for each dependency."""
     trace = loader.test_load(path, evidence.target, timeout)
-    explained = any(finding.severity == "error" for finding in diagnosis.diagnose(evidence))
-    if trace.loaded or trace.timed_out or explained:
+    if trace.loaded or trace.timed_out:
         return trace
+    if any(finding.severity == "error" for finding in diagnosis.diagnose(evidence)):
+        return trace  # the files explain it
     return replace(trace, deepest=loader.deepest_failure(evidence.graph, evidence.target, timeout))

@@ -35,7 +35,6 @@ class _Identity:
     name: str
     version: str
     token: str
-    architecture: str
 
 
 def redirection(image: Image, target: Target) -> Redirection:
@@ -69,9 +68,7 @@ def _dependencies(manifest: bytes) -> Iterable[_Identity]:
         for identity in node:
             if identity.tag.rpartition("}")[2] == "assemblyIdentity":
                 get = identity.attrib.get
-                yield _Identity(
-                    get("name", ""), get("version", ""), get("publicKeyToken", ""), get("processorArchitecture", "*")
-                )
+                yield _Identity(get("name", ""), get("version", ""), get("publicKeyToken", ""))
 
 
 def _locate(identity: _Identity, path: str, target: Target) -> dict[str, str] | None:

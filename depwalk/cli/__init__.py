@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from depwalk import __version__
-
-LOADS, FAILS, USAGE, UNKNOWN = 0, 1, 2, 3
+from depwalk import __version__, choices
 
 
 class Parser(argparse.ArgumentParser):
@@ -15,7 +13,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Print one line and end with the documented status."""
-        self.exit(USAGE, f"depwalk: {message}\nTry: python -m depwalk --help\n")
+        self.exit(choices.USAGE, f"depwalk: {message}\nTry: python -m depwalk --help\n")
 
 
 def main(arguments: list[str]) -> int:
@@ -30,4 +28,4 @@ def main(arguments: list[str]) -> int:
         return check.execute(options)
     except KeyboardInterrupt:
         print("depwalk: interrupted", file=sys.stderr)
-        return UNKNOWN
+        return choices.UNKNOWN

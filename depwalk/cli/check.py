@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from depwalk import choices
 from depwalk.cli import options as shared
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ who needs it, the cause, and the remedy.
 Exit status: 0 it loads, 1 it fails, 2 wrong usage or unreadable file, 3 not known.
 On Windows the file is loaded in a child process that is thrown away; --no-load prevents that."""
 
-_STATUS = {"loads": 0, "fails": 1, "unknown": 3}
+_STATUS = {"loads": choices.LOADS, "fails": choices.FAILS, "unknown": choices.UNKNOWN}
+
+# From best to worst: what cannot be read at all is worse than what is known to fail.
+_SEVERITY = [choices.LOADS, choices.UNKNOWN, choices.FAILS, choices.USAGE]
 _SUFFIXES = (".pyd", ".dll", ".exe")
 
 
@@ -49,7 +53,7 @@ def execute(options: argparse.Namespace) -> int:
             result = _check(path, options)
         except UsageError as error:
             print(f"depwalk: {error}", file=sys.stderr)
-            statuses.append(2)
+            statuses.append(choices.USAGE)
             continue
         statuses.append(_STATUS[result.verdict])
         reports.append(result)
@@ -60,12 +64,8 @@ def execute(options: argparse.Namespace) -> int:
     except OSError as error:
         _give_up_standard_output()
         print(f"depwalk: {options.output or 'standard output'}: {error.strerror}", file=sys.stderr)
-        return 2
+        return choices.USAGE
     return max(statuses, key=_SEVERITY.index)
-
-
-# From best to worst: what cannot be read at all is worse than what is known to fail.
-_SEVERITY = [0, 3, 1, 2]
 
 
 def _give_up_standard_output() -> None:

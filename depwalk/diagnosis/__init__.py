@@ -79,7 +79,7 @@ def _incomplete(evidence: Evidence) -> Iterable[Finding]:
             "analysis-incomplete",
             "warning",
             module.name,
-            f"It is {module.reason or 'not known whether it exists'}, which {evidence.importer(module)} needs.",
+            f"It is {module.reason}, which {evidence.importer(module)} needs.",
             needed_by=evidence.importer(module),
             evidence=evidence.chain(module),
             remedy=Remedy("Run depwalk on the Windows in question, which knows."),

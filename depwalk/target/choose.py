@@ -94,7 +94,7 @@ def _on_this_machine(minor: int, architecture: str, free_threaded: bool, own: Py
     if found:
         return python.at(found)
     # Not installed here: loads are tried in this interpreter's process, by the rules of that version.
-    return replace(own, minor=minor, free_threaded=free_threaded, running=False, stand_in=True)
+    return replace(own, minor=minor, free_threaded=free_threaded, stand_in=True)
 
 
 def _read_off(file: Image) -> Python | None:

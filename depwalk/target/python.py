@@ -40,7 +40,6 @@ class Python:
     directory: Directory
     free_threaded: bool = False
     executable: str | None = None  # None if it is only assumed
-    running: bool = False  # the interpreter that runs depwalk
     stand_in: bool = False  # this version is not installed: `executable`, another one, takes its place in a test-load
     conda: bool = False
 
@@ -108,7 +107,6 @@ def running(base_executable: str) -> Python:
         directory=Directory(os.path.dirname(base_executable)),
         free_threaded=not getattr(sys, "_is_gil_enabled", lambda: True)() or "free-threading" in sys.version,
         executable=base_executable,
-        running=True,
         conda=os.path.isdir(os.path.join(sys.base_prefix, "conda-meta")),
     )
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def chosen(name: str = "a.pyd", *, facts: dict[str, object] | None = None, **choice: object) -> Target:
     """The target where this machine does not run Windows."""
-    return choose(image.parse(pe(**(facts or {})), name), Choice(**choice), None)  # type: ignore[arg-type]
+    return choose(image.parse(pe(**(facts or {})), name), Choice(**choice), None)  # type: ignore[arg-type]  # the keywords of a table of cases
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ WINDOWS = os.name == "nt"
 
 
 def system_text(code: int) -> str:
-    return ctypes.FormatError(code) if WINDOWS else os.strerror(code)  # type: ignore[attr-defined]
+    return ctypes.FormatError(code) if WINDOWS else os.strerror(code)  # type: ignore[attr-defined]  # Windows only
 
 
 def sentence(path: Path) -> str:

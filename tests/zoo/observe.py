@@ -29,7 +29,7 @@ BUILTIN = b"Wine builtin DLL"
 
 
 def kernel32() -> Any:
-    library = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
+    library = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]  # Windows only
     library.LoadLibraryExW.restype = ctypes.c_void_p
     library.LoadLibraryExW.argtypes = [ctypes.c_wchar_p, ctypes.c_void_p, ctypes.c_uint32]
     library.AddDllDirectory.restype = ctypes.c_void_p
@@ -42,7 +42,7 @@ def kernel32() -> Any:
 
 
 def last_error() -> int:
-    error: int = ctypes.get_last_error()  # type: ignore[attr-defined,unused-ignore]
+    error: int = ctypes.get_last_error()  # type: ignore[attr-defined,unused-ignore]  # Windows only
     return error & 0xFFFFFFFF
 
 
