@@ -104,6 +104,10 @@ def test_a_choice_that_cannot_be_is_refused_in_one_line(choice: dict[str, object
 def test_on_windows_the_default_is_this_machine_and_this_interpreter() -> None:
     from depwalk.cli.options import machine
 
-    found = choose(image.parse(pe(), "a.pyd"), Choice(), machine())
+    here = machine()
+    found = choose(image.parse(pe(), "a.pyd"), Choice(), here)
+    assert here is not None
     assert found.python is not None
-    assert (found.windows.live, found.python.running, found.cwd) == (True, True, os.getcwd())
+    assert (found.windows.live, found.cwd) == (True, os.getcwd())
+    assert (found.python.executable, found.python.minor) == (here.executable, sys.version_info[1])
+    assert not found.python.stand_in
