@@ -21,11 +21,15 @@ from setuptools.command.build_ext import build_ext
 HEADER = Path("csrc/depwalk.h")
 HEADERS = [str(path) for path in HEADER.parent.glob("*.h")]
 EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c"]
-WINDOWS = ["map_windows.c", "load_windows.c", "freestanding_windows.c"]
-ELSEWHERE = ["map_other.c", "load_other.c"]
+WINDOWS = ["map_windows.c", "load_windows.c", "trace_windows.c", "freestanding_windows.c"]
+ELSEWHERE = ["map_other.c", "load_other.c", "trace_other.c"]
 
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pedantic"]
 COMPILE = ["-std=c11", "-O2", "-DDW_BUILD", "-fno-sanitize=all", *WARNINGS]
+# The interpreter that is being diagnosed may be of another architecture than the one that runs depwalk: zig builds the
+# core for those, too, so that its children have one to load.
+ARCHITECTURES = {"win32": ("x86", "x86"), "win-amd64": ("x64", "x86_64"), "win-arm64": ("arm64", "aarch64")}
+ZIG_TARGET = re.compile(r"\b(x86|x86_64|aarch64)-windows-gnu\b")
 # No C runtime on Windows: the core must load where there is none.
 WINDOWS_COMPILE = ["-ffreestanding", "-fno-stack-protector"]
 WINDOWS_LINK = ["-nostdlib", "-shared", "-s", "-Wl,--entry=DllMain"]
@@ -66,16 +70,26 @@ class BuildCore(build_ext):
         if windows and "CC" not in os.environ:
             self._build_with_msvc(sources, library)
         else:
-            self._build(sources, library, windows=windows)
+            compiler = os.environ.get("CC", "cc")
+            self._build(shlex.split(compiler), sources, library, windows=windows)
+            if windows and ZIG_TARGET.search(compiler):
+                self._build_for_other_children(compiler, sources, library)
         binding(self.target).emit_python_code(str(library.with_name("_binding.py")))
 
     def copy_extensions_to_source(self) -> None:
         super().copy_extensions_to_source()
+        for other in Path(self.build_lib, "depwalk").glob("_core-*.dll"):
+            self.copy_file(str(other), f"depwalk/{other.name}")
         self.copy_file(str(Path(self.build_lib, "depwalk", "_binding.py")), "depwalk/_binding.py")
 
-    def _build(self, sources: list[Path], library: Path, *, windows: bool) -> None:
-        compiler = shlex.split(os.environ.get("CC", "cc"))
-        temporary = Path(self.build_temp) / self.target
+    def _build_for_other_children(self, compiler: str, sources: list[Path], library: Path) -> None:
+        for platform, (name, processor) in ARCHITECTURES.items():
+            if platform != self.target.replace("_", "-"):
+                other = shlex.split(ZIG_TARGET.sub(f"{processor}-windows-gnu", compiler))
+                self._build(other, sources, library.with_name(f"_core-{name}.dll"), windows=True)
+
+    def _build(self, compiler: list[str], sources: list[Path], library: Path, *, windows: bool) -> None:
+        temporary = Path(self.build_temp) / library.stem
         temporary.mkdir(parents=True, exist_ok=True)
         flags = COMPILE + (WINDOWS_COMPILE if windows else ["-fPIC", "-fvisibility=hidden"])
         flags += shlex.split(os.environ.get("CFLAGS", ""))

@@ -39,6 +39,8 @@ extern "C" {
 #define DW_MAX_DEFECTS 16
 #define DW_MAX_NAME 32767
 #define DW_DIRECTORIES 16
+#define DW_EVENT_TEXT 4096
+#define DW_EVENT_BYTES 16
 
 /* What a function answers. */
 enum {
@@ -49,7 +51,8 @@ enum {
     DW_TOO_LARGE = 4,      /* more bytes than this process can map */
     DW_NOT_HERE = 5,       /* this system or processor has no such thing */
     DW_REFUSED = 6,        /* a Windows function failed; its error code is beside the status */
-    DW_NOT_A_FILE = 7      /* a device, a pipe, or another thing without an end */
+    DW_NOT_A_FILE = 7,     /* a device, a pipe, or another thing without an end */
+    DW_TIMED_OUT = 8       /* nothing happened in the time given */
 };
 
 /* What is wrong with a file. The loader refuses the kinds below 100; the others only limit what can be read. */
@@ -292,6 +295,50 @@ DW_API uint32_t dw_known_dlls(dw_char *names, uint32_t capacity);
 /* Put a process into a new job that ends with its last handle. DW_REFUSED with GetLastError in *code. */
 DW_API int32_t dw_guard(void *process, void **job, uint32_t *code);
 DW_API void dw_unguard(void *job);
+
+/* What happens in a process. */
+enum {
+    DW_EVENT_OTHER = 0,     /* a thread began or ended */
+    DW_EVENT_PROCESS = 1,   /* a process began: base and path of its program */
+    DW_EVENT_MODULE = 2,    /* a file was mapped as an image: base and path; it may still fail to load */
+    DW_EVENT_UNMAPPED = 3,
+    DW_EVENT_EXCEPTION = 4,
+    DW_EVENT_OUTPUT = 5,    /* OutputDebugString */
+    DW_EVENT_EXIT = 6       /* the process ended: code is its exit status */
+};
+
+/* One event. Its layout is the same for every architecture: a child of another one may have written it. */
+typedef struct dw_event {
+    uint64_t base;          /* of the image that was mapped, or that holds `address`; 0 if it lies in none */
+    uint64_t address;       /* of the instruction that raised the exception */
+    uint64_t target;        /* the address that an access violation is about */
+    uint32_t kind;          /* DW_EVENT_... */
+    uint32_t process;       /* identifiers */
+    uint32_t thread;
+    uint32_t code;          /* of the exception, or exit status */
+    uint32_t first_chance;  /* 1 if no handler has seen the exception yet, 0 if none took it */
+    uint32_t access;        /* of an access violation: 0 read, 1 write, 8 execute */
+    uint32_t byte_count;    /* readable bytes at `address` */
+    uint32_t text_length;   /* characters; a longer text is cut */
+    uint8_t bytes[DW_EVENT_BYTES];
+    dw_char text[DW_EVENT_TEXT]; /* path of the image, or what was output; no terminator */
+} dw_event;
+
+/* Wait for the next event of the processes that this thread started with DEBUG_PROCESS or DEBUG_ONLY_THIS_PROCESS.
+ * The process that it is about stands still until dw_debug_continue. DW_OK, DW_TIMED_OUT, DW_REFUSED with GetLastError
+ * in *code, DW_NOT_HERE off Windows. */
+DW_API int32_t dw_debug_wait(dw_event *event, uint32_t milliseconds, uint32_t *code);
+
+/* Let it go on. `handled` is 1 for the breakpoint with which a debugged process begins, 0 to leave an exception to the
+ * process. */
+DW_API int32_t dw_debug_continue(const dw_event *event, uint32_t handled, uint32_t *code);
+
+/* Let the loader of a process that has just begun tell what it does, as DW_EVENT_OUTPUT (windows-loader 4). */
+DW_API int32_t dw_debug_snaps(uint32_t process, uint32_t *code);
+
+/* Write the first exceptions of this process to an open file, each as a dw_event cut after its text, for a process that
+ * cannot be debugged. `room` stays in use for the life of the process. */
+DW_API int32_t dw_watch(dw_event *room, void *file);
 
 /* cffi reads to here. */
 

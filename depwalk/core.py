@@ -21,6 +21,16 @@ SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 LIBRARY = Path(__file__).with_name(f"_core{SUFFIX}")
 lib: Any = ffi.dlopen(str(LIBRARY))
 
+
+def library_for(architecture: str, own: str) -> Path | None:
+    """The core that a process of an architecture can load; None if this installation has none. `own` is this one's."""
+    if architecture == own:
+        return LIBRARY
+    path = LIBRARY.with_name(f"_core-{architecture}{SUFFIX}")
+    return path if path.is_file() else None
+
+
+_WIDE = 2  # bytes in a UTF-16 unit
 _LONG_PATH = 240  # characters; some Windows functions stop at 248, most at 260
 
 IMPORT: int = lib.DW_DIRECTORY_IMPORT
@@ -34,6 +44,7 @@ _EXPORT_ADDRESS = struct.Struct("=III")
 _BINDING = struct.Struct("=5I")
 _RESOURCE = struct.Struct("=4I")
 _TEXT = struct.Struct("=II")
+_EVENT = struct.Struct("=3Q8I16s")  # dw_event up to its text
 
 
 class CoreError(Exception):
@@ -62,6 +73,30 @@ class Binding(NamedTuple):
     result: int
     rva: int
     forwarder: bytes
+
+
+class Event(NamedTuple):
+    """Something that happened in a process: a dw_event. `kind` is one of the constants below."""
+
+    kind: int
+    process: int
+    base: int
+    address: int
+    target: int
+    code: int
+    first_chance: bool
+    access: int
+    bytes: bytes
+    text: str
+    thread: int = 0
+
+
+PROCESS: int = lib.DW_EVENT_PROCESS
+MODULE: int = lib.DW_EVENT_MODULE
+UNMAPPED: int = lib.DW_EVENT_UNMAPPED
+EXCEPTION: int = lib.DW_EVENT_EXCEPTION
+OUTPUT: int = lib.DW_EVENT_OUTPUT
+EXIT: int = lib.DW_EVENT_EXIT
 
 
 class File:
@@ -249,3 +284,64 @@ class Guard:
     def close(self) -> None:
         """End the processes in the job."""
         lib.dw_unguard(self._job)
+
+
+class Debugger:
+    """Events of the processes that this thread started with one of Windows's DEBUG_... creation flags.
+
+    Both methods raise OSError with Windows's code, and must be called by that thread.
+    """
+
+    def __init__(self) -> None:
+        self._event = ffi.new("dw_event *")
+        self._code = ffi.new("uint32_t *")
+
+    def wait(self, milliseconds: int) -> Event | None:
+        """The next event; its process stands still until `go_on`. None if there was none in the time given."""
+        status = lib.dw_debug_wait(self._event, milliseconds, self._code)
+        if status == lib.DW_TIMED_OUT:
+            return None
+        self._check(status, "WaitForDebugEvent")
+        size = _EVENT.size + self._event.text_length * _WIDE
+        return next(iter(events(bytes(ffi.buffer(self._event, size)))))
+
+    def go_on(self, *, handled: bool) -> None:
+        """Let the process of the last event run; an exception that is not handled is left to it."""
+        self._check(lib.dw_debug_continue(self._event, handled, self._code), "ContinueDebugEvent")
+
+    def show_snaps(self, process: int) -> None:
+        """Let the loader of a process that has just begun tell what it does."""
+        self._check(lib.dw_debug_snaps(process, self._code), "WriteProcessMemory")
+
+    def _check(self, status: int, function: str) -> None:
+        if status != lib.DW_OK:
+            raise OSError(self._code[0], f"{function} failed")
+
+
+def events(data: bytes) -> Iterator[Event]:
+    """The events that dw_watch wrote to a file; one that was cut is left out."""
+    at = 0
+    while at + _EVENT.size <= len(data):
+        base, address, target, kind, process, thread, code, first, access, count, length, code_bytes = (
+            _EVENT.unpack_from(data, at)
+        )
+        at += _EVENT.size
+        if at + length * _WIDE > len(data):
+            return
+        text = data[at : at + length * _WIDE].decode("utf-16-le", "replace")
+        at += length * _WIDE
+        yield Event(kind, process, base, address, target, code, bool(first), access, code_bytes[:count], text, thread)
+
+
+def modules() -> list[str]:
+    """Paths of the modules of this process in load order; empty off Windows."""
+    room = lib.dw_modules(ffi.NULL, 0)
+    handles = ffi.new("void *[]", max(room, 1))
+    count = min(lib.dw_modules(handles, room), room)
+    name = ffi.new("dw_char[]", lib.DW_MAX_NAME)
+    paths = []
+    for index in range(count):
+        length = lib.dw_module_path(handles[index], name, lib.DW_MAX_NAME)
+        if length:
+            paths.append(str(ffi.unpack(name, length)))
+    return paths
