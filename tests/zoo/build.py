@@ -44,6 +44,8 @@ ANIMAL_DEFAULTS: dict[str, Any] = {
     "dll_dirs": [],
     "path": [],
     "loaded_first": [],
+    "cpu": "",
+    "changes": False,
 }
 FILE_DEFAULTS: dict[str, Any] = {
     "source": "module.c",
@@ -123,7 +125,8 @@ class Builder:
         definition = self.made(key, ".def")
         lines = (f"{linker_symbol(s)} @{s[1:]} NONAME" if s[0] == "#" else s for s in symbols)
         definition.write_text("\n".join([f'LIBRARY "{dll}"', "EXPORTS", *lines, ""]), encoding="utf-8")
-        self.run("dlltool", "-m", ARCHITECTURES[arch][1], "-d", str(definition), "-l", str(self.made(key, ".lib")))
+        options = ["-m", ARCHITECTURES[arch][1], "-d", str(definition), "-l", str(self.made(key, ".lib"))]
+        self.run("dlltool", "-k", *options)  # -k: the symbol Sleep@4 imports Sleep
 
     def link(self, file: dict[str, Any], out: Path) -> None:
         arch = file["arch"]
@@ -180,11 +183,16 @@ def stamp(compiler: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
+def is_complete(zoo: Path) -> bool:
+    """Whether each file is in its place: some animals, once loaded, are not."""
+    return all((zoo / animal["name"] / file["out"]).is_file() for animal in animals() for file in animal["files"])
+
+
 def build(target: Path, compiler: Sequence[str]) -> None:
-    """Make `target` the zoo; a finished one that is up to date stays untouched."""
+    """Make `target` the zoo; a finished one that is up to date and complete stays untouched."""
     index = target / INDEX
     current = stamp(compiler)
-    if index.exists() and json.loads(index.read_text(encoding="ascii"))["stamp"] == current:
+    if index.exists() and json.loads(index.read_text(encoding="ascii"))["stamp"] == current and is_complete(target):
         return
     if target.exists() and any(target.iterdir()) and not index.exists():
         raise FileExistsError(f"{target} is not empty and not a zoo")

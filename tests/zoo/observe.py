@@ -5,7 +5,8 @@
 Runs under a Python for Windows (3.9 or later), on Windows or Wine; animals of the other architecture are left out.
 Prints one line of JSON for each animal: code (the Win32 error, 0 if it loads), found (loaded DLL -> its file in the
 animal's folder, "" if from elsewhere) and, for one that has a `call`, the exception of that; or exit, the status of the
-process that the load ended; or hangs. With --expect it compares, and the status is 1 if something differs.
+process that the load ended; or hangs. With --expect it compares, and the status is 1 if something differs; for animals
+that ask for a processor this needs depwalk, which knows what this one has.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import argparse
 import ctypes
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +66,8 @@ def search_flags(windows: Any, folder: Path, animal: dict[str, Any]) -> int:
     return flags
 
 
-def load(folder: Path, animal: dict[str, Any]) -> None:
-    """Load the target as its Python would, and print what comes of it. Runs in the child."""
+def load(folder: Path, animal: dict[str, Any], answer: Path) -> None:
+    """Load the target as its Python would, and write what comes of it to a file. Runs in the child."""
     windows = kernel32()
     flags = search_flags(windows, folder, animal)
     for name in animal["loaded_first"]:
@@ -80,7 +83,7 @@ def load(folder: Path, animal: dict[str, Any]) -> None:
             report["call"] = function()
         except OSError as error:  # ctypes turns the exception into one of ours
             report["call"] = getattr(error, "winerror", 0) & 0xFFFFFFFF
-    print(json.dumps(report), flush=True)
+    answer.write_text(json.dumps(report), encoding="utf-8")
     os._exit(0)  # what DllMains do at the end is not of interest
 
 
@@ -107,26 +110,42 @@ def found(windows: Any, folder: Path, animal: dict[str, Any]) -> dict[str, str]:
 
 def observe(zoo: Path, animal: dict[str, Any]) -> dict[str, Any]:
     """Load one animal in a child and return what is to be said of it."""
-    folder = zoo / animal["name"]
+    with tempfile.TemporaryDirectory(prefix="zoo-") as name:
+        work = Path(name)
+        folder = zoo / animal["name"]
+        if animal["changes"]:
+            folder = Path(shutil.copytree(folder, work / animal["name"]))
+        return observe_in(folder, animal, work / "answer.json")
+
+
+def observe_in(folder: Path, animal: dict[str, Any], answer: Path) -> dict[str, Any]:
     path = animal["path"] if animal["python"] == "3.11" else [*animal["dll_dirs"], *animal["path"]]
     entries = [*(str(folder / directory) for directory in path), os.environ.get("PATH", "")]
-    child = subprocess.Popen(
-        [sys.executable, str(Path(__file__).resolve()), "--child", str(folder), json.dumps(animal)],
-        env={**os.environ, "PATH": os.pathsep.join(entries)},
-        cwd=os.environ.get("SYSTEMROOT"),  # holds no DLL of the zoo
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    )
+    script = str(Path(__file__).resolve())
     try:
-        output, _ = child.communicate(timeout=TIMEOUT)
+        child = subprocess.run(  # which ends the child whatever ends the wait
+            [sys.executable, script, "--child", str(folder), json.dumps(animal), str(answer)],
+            env={**os.environ, "PATH": os.pathsep.join(entries)},
+            cwd=os.environ.get("SYSTEMROOT"),  # holds no DLL of the zoo
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # a DllMain may write there, too
+            timeout=TIMEOUT,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
-        child.kill()
-        child.communicate()
         return {"hangs": True}
-    if output.strip():
-        report: dict[str, Any] = json.loads(output)
+    if answer.exists():
+        report: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
         return report
     return {"exit": child.returncode & 0xFFFFFFFF}
+
+
+def expected_here(animal: dict[str, Any]) -> dict[str, Any]:
+    if not animal["cpu"]:
+        return animal
+    from animals import on_this_processor
+
+    return on_this_processor(animal)
 
 
 def differences(animal: dict[str, Any], system: str, seen: dict[str, Any]) -> list[str]:
@@ -157,7 +176,7 @@ def main() -> int:
             continue
         seen = observe(zoo, animal)
         line = {"name": animal["name"], **seen}
-        if options.expect and (wrong := differences(animal, options.expect, seen)):
+        if options.expect and (wrong := differences(expected_here(animal), options.expect, seen)):
             line["differs"] = wrong
             status = 1
         print(json.dumps(line), flush=True)
@@ -166,5 +185,5 @@ def main() -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        load(Path(sys.argv[2]), json.loads(sys.argv[3]))
+        load(Path(sys.argv[2]), json.loads(sys.argv[3]), Path(sys.argv[4]))
     sys.exit(main())

@@ -1,4 +1,4 @@
-// A DllMain that ends the process politely: an exit status of 77 and no result is a failed load, too.
+// A DllMain that ends the process politely: whatever STATUS says, even 0, no result is a failed load, too.
 __declspec(dllimport) void __stdcall ExitProcess(unsigned status);
-#define ATTACH ExitProcess(77)
+#define ATTACH ExitProcess(STATUS)
 #include "module.c"
