@@ -14,10 +14,11 @@ from depwalk import choices
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+    from typing import Any
 
     from depwalk.result import Result
 
-__all__ = ["__version__", "diagnose"]
+__all__ = ["__version__", "diagnose", "explain", "install"]
 __version__ = "0.1.0.dev0"
 
 
@@ -45,3 +46,21 @@ def diagnose(
     entries = None if search_path is None else tuple(search_path)
     choice = Choice(windows, root, python, tuple(dll_dirs), entries, tuple(runtimes))
     return result.diagnose(path, lambda file: choose(file, choice, machine()), load=load, timeout=timeout)
+
+
+def explain(exception: BaseException, **options: Any) -> Result:
+    """Say why the load behind an ImportError or OSError that was just caught failed.
+
+    The modules of this process are evidence. Options: see depwalk.hook.explain. Raises ValueError for an exception that
+    is about no DLL.
+    """
+    from depwalk import hook
+
+    return hook.explain(exception, **options)
+
+
+def install() -> None:
+    """Put the explanation under the traceback of every DLL load failure that nobody catches; silent for all else."""
+    from depwalk import hook
+
+    hook.install()

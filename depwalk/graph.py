@@ -16,7 +16,7 @@ from depwalk.search import Process, Resolution, Rule, Status, Tried
 from depwalk.target import Directory, directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from depwalk.image import Image, Import
     from depwalk.target import Target
@@ -86,6 +86,12 @@ def walk(path: str, image: Image, target: Target) -> Graph:
     return _Walk(path, image, target).run()
 
 
+def of_names(importer: str, names: Sequence[str], target: Target) -> Graph:
+    """The graph of what loads DLLs by name without being a file itself: a Python program that asks ctypes for them."""
+    directory.forget()
+    return _Walk(importer, None, target).run(names)
+
+
 @dataclass
 class _Pending:
     """A module whose imports are still to be followed, under the rules that it inherited."""
@@ -97,10 +103,10 @@ class _Pending:
 class _Walk:
     """Breadth first, as the loader maps a tree level by level."""
 
-    def __init__(self, path: str, image: Image, target: Target) -> None:
+    def __init__(self, path: str, image: Image | None, target: Target) -> None:
         self.process = Process(target)
         self.target = target
-        self.rules = search.order(target, path, image)
+        self.rules = search.order(target, path, image) if image else search.by_name(target)
         self.delayed = search.delayed_order(target, path)
         self.modules: list[Module] = []
         self.edges: list[Edge] = []
@@ -109,12 +115,19 @@ class _Walk:
         self.later: deque[tuple[Module, Import]] = deque()
         self.forwards: dict[tuple[int, int], int] = {}
         self.complete = True
-        self.process.images[os.path.abspath(path)] = image
         self._preload()
-        self._root(path, image)
+        if image is None:
+            self._module(Resolution(path, "found"), 0, self.rules, delayed=False)
+        else:
+            self.process.images[os.path.abspath(path)] = image
+            self._root(path, image)
 
-    def run(self) -> Graph:
-        """Follow everything that is pending."""
+    def run(self, names: Sequence[str] = ()) -> Graph:
+        """Follow everything that is pending, and the names that a root without a file asks for."""
+        for name in names:
+            found = search.find(name, "", self.rules, self.process)
+            target = self._module(found, 1, self.rules, delayed=False)
+            self.edges.append(Edge(0, target, "import", name, 0))
         while self.queue or self.later:
             if self.queue:
                 pending = self.queue.popleft()
@@ -140,7 +153,8 @@ class _Walk:
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
         system32 = self.target.system_directories[0]
-        places = [(Directory(os.path.dirname(path)), os.path.basename(path)) for path in self.target.loaded]
+        before = (*self.target.preloads, *self.target.loaded)
+        places = [(Directory(os.path.dirname(path)), os.path.basename(path)) for path in before]
         if self.target.python is not None:
             places = [(self.target.python.directory, name) for name in self.target.python.own_dlls()] + places
             places += [(system32, name) for name in tables.table("pythons.toml")["loaded"]["system"]]

@@ -1,30 +1,37 @@
-"""Result: the one object that leaves the analysis, and the way to it."""
+"""Result: the one object that leaves the analysis, and the ways to it."""
 
 from __future__ import annotations
 
+import ntpath
 import os
+import shutil
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from depwalk import choices, cpu, diagnosis, graph, image, loader, wheel
-from depwalk.target import python
+from depwalk import choices, cpu, diagnosis, graph, image, loader, package, search, wheel
+from depwalk.loader import imports
+from depwalk.target import Inferred, python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from depwalk.diagnosis import Basis, Finding, Verdict
     from depwalk.graph import Graph
     from depwalk.image import Image
     from depwalk.loader import LoadTrace
+    from depwalk.loader.imports import ImportTrace
     from depwalk.target import Target
     from depwalk.target.python import Build
     from depwalk.wheel import Distribution
 
+# Statuses with which a process ends that could not even begin (windows-loader 3).
+_CANNOT_BEGIN = (0xC0000135, 0xC0000138, 0xC0000139, 0xC0000142, 0xC000007B)
+
 
 @dataclass(frozen=True)
 class Result:
-    """The answer for one file."""
+    """The answer for one file, or for one import or program: then `imported` tells of it."""
 
     path: str
     verdict: Verdict
@@ -37,11 +44,13 @@ class Result:
     load: LoadTrace | None
     elapsed_ms: float
     cpu: str | None = None  # brand of this machine's processor, if it is the one in question
+    imported: ImportTrace | None = None
+    imported_as: str = ""  # the name whose import loads the file, if that is what was asked about
 
     @property
     def name(self) -> str:
-        """Base name of the file."""
-        return os.path.basename(self.path)
+        """What was asked about: an imported name, a command line, or the base name of the file."""
+        return self.imported_as or ntpath.basename(os.path.basename(self.path))
 
 
 def diagnose(
@@ -50,6 +59,7 @@ def diagnose(
     *,
     load: bool = True,
     timeout: float = choices.TIMEOUT,
+    imported_as: str = "",
 ) -> Result:
     """Walk a file and, where this machine can and `load` allows it, let the real loader decide.
 
@@ -59,37 +69,162 @@ def diagnose(
     started = time.perf_counter()
     name = os.fspath(path)
     file = image.read(name)
-    chosen = target(file)
+    chosen = _as_imported(name, target(file))
     walked = graph.walk(name, file, chosen)
     evidence = diagnosis.Evidence(walked, chosen, python.built_for(file), wheel.distribution_of(name))
     if load and loader.can_load(name, chosen):
         try:
-            evidence = replace(evidence, load=_load(name, evidence, timeout))
+            evidence = replace(evidence, load=loader.test_load(name, chosen, timeout))
         except OSError as error:
             evidence = replace(evidence, not_asked=str(error))
-    findings = diagnosis.diagnose(evidence)
-    verdict, basis = diagnosis.verdict(evidence, findings)
-    elapsed = (time.perf_counter() - started) * 1000
-    return Result(
-        name,
-        verdict,
-        basis,
-        findings,
-        walked,
-        chosen,
-        evidence.built_for,
-        evidence.distribution,
-        evidence.load,
-        elapsed,
-        cpu.brand() if chosen.windows.live else None,
+        evidence = _look_closer(name, evidence, timeout)
+    return _result(name, evidence, started, imported_as=imported_as)
+
+
+def diagnose_import(
+    name: str,
+    target: Callable[[Image | None], Target],
+    *,
+    sites: Sequence[str] = (),
+    load: bool = True,
+    timeout: float = choices.TIMEOUT,
+) -> list[Result]:
+    """Import a name in a traced child where this machine can and `load` allows it; elsewhere predict.
+
+    One result for a traced import. Predicted, one for each extension module that the import would load, in that order.
+    Raises ValueError for a name that is not there, and for a target that does not fit; OSError if no child starts;
+    image.UnreadableFile for an extension module that is no PE file.
+    """
+    started = time.perf_counter()
+    chosen = target(None)
+    if load and loader.can_start(chosen):
+        return [_of_trace(imports.trace_import(name, chosen, timeout, sites), chosen, started, timeout)]
+    asked = chosen.python
+    found = package.find(name, sites, minor=asked.minor if asked else None, architecture=chosen.architecture)
+    return [diagnose(item.path, target, load=False, imported_as=item.module) for item in found.extensions]
+
+
+def diagnose_caught(
+    path: str,
+    target: Callable[[Image | None], Target],
+    *,
+    loaded: Sequence[str],
+    load: bool = True,
+    timeout: float = choices.TIMEOUT,
+) -> Result:
+    """Say why a file did not load in this very process, whose modules are `loaded`.
+
+    A fresh process may load it all the same: then the difference is said, and the files decide. Raises as `diagnose`.
+    """
+    started = time.perf_counter()
+    file = image.read(path) if ntpath.isabs(path) or os.path.isfile(path) else None
+    chosen = target(file)
+    here = replace(chosen, loaded=tuple(name for name in loaded if name.lower() != path.lower()))
+    if file is None:
+        evidence = diagnosis.Evidence(graph.of_names("this process", [path], here), here, None)
+        return _result(path, evidence, started, imported_as="")
+    here = _as_imported(path, here)
+    walked = graph.walk(path, file, here)
+    evidence = diagnosis.Evidence(walked, here, python.built_for(file), wheel.distribution_of(path))
+    if load and loader.can_load(path, here):
+        trace = loader.test_load(path, here, timeout)
+        if trace.loaded:
+            evidence = replace(evidence, loads_elsewhere=True)
+        else:
+            evidence = _look_closer(path, replace(evidence, load=trace), timeout)
+    return _result(path, evidence, started, imported_as="")
+
+
+def diagnose_command(
+    command: Sequence[str],
+    target: Target,
+    *,
+    python_path: str = "",
+    pass_on: Callable[[bytes], None],
+    timeout: float | None = None,
+) -> Result:
+    """Run a program in a traced child and say which load failed, if one did.
+
+    `python_path` is the PYTHONPATH for it; `pass_on` gets what it writes; `timeout` is in seconds, None for no limit.
+    Raises OSError if it cannot be started.
+    """
+    started = time.perf_counter()
+    trace = imports.trace_command(command, python_path=python_path, timeout=timeout, pass_on=pass_on)
+    program = shutil.which(command[0]) or command[0]
+    if trace.exit_code in _CANNOT_BEGIN and not trace.python:
+        walked = graph.walk(program, image.read(program), replace(target, python=None))
+        evidence = diagnosis.Evidence(walked, target, None, load=trace.load, imported=trace)
+        return _result(program, evidence, started, imported_as=trace.name)
+    return _of_trace(trace, target, started, choices.TIMEOUT)
+
+
+def _of_trace(trace: ImportTrace, target: Target, started: float, timeout: float) -> Result:
+    """The result of an import or a program: about the file that did not load, if there was one."""
+    fatal = trace.fatal
+    path = fatal.path if fatal else trace.unfinished
+    there = replace(target, dll_dirs=tuple(dict.fromkeys((*target.dll_dirs, *trace.directories))))
+    if fatal is not None:
+        there = replace(
+            there,
+            path=search.path_entries(fatal.search_path, ";"),
+            cwd=fatal.cwd,
+            loaded=tuple(name for name in fatal.modules if name.lower() != path.lower()),
+        )
+    evidence = _evidence_of(path, trace, there)
+    if path and not trace.ended_well:
+        evidence = _look_closer(path, evidence, timeout)
+    return _result(path or trace.name, evidence, started, imported_as=trace.name)
+
+
+def _evidence_of(path: str, trace: ImportTrace, target: Target) -> diagnosis.Evidence:
+    absolute = ntpath.isabs(path) and os.path.isfile(path)
+    if not path or not absolute:  # nothing failed; or ctypes was given a name that is to be searched for
+        walked = graph.of_names(trace.name, [path] if path else [], target)
+        return diagnosis.Evidence(walked, target, None, load=trace.load, imported=trace)
+    file = image.read(path)
+    walked = graph.walk(path, file, target)
+    found = wheel.distribution_of(path)
+    return diagnosis.Evidence(walked, target, python.built_for(file), found, load=trace.load, imported=trace)
+
+
+def _as_imported(path: str, target: Target) -> Target:
+    """With what the file's package adds when it is imported (its own source says so)."""
+    found = package.directories_for(path)
+    return replace(
+        target,
+        inferred=tuple(Inferred(added.directory, added.source) for added in found.added),
+        preloads=tuple(preload.path for preload in found.preloads),
     )
 
 
-def _load(path: str, evidence: diagnosis.Evidence, timeout: float) -> LoadTrace:
-    """Ask the loader; if it refuses a file in which nothing is wrong, ask it for each dependency."""
-    trace = loader.test_load(path, evidence.target, timeout)
-    if trace.loaded or trace.timed_out:
-        return trace
-    if any(finding.severity == "error" for finding in diagnosis.diagnose(evidence)):
-        return trace  # the files explain it
-    return replace(trace, deepest=loader.deepest_failure(evidence.graph, evidence.target, timeout))
+def _look_closer(path: str, evidence: diagnosis.Evidence, timeout: float) -> diagnosis.Evidence:
+    """If the loader refuses a file in which nothing is wrong, ask it for each dependency, and for the story."""
+    trace = evidence.load
+    if trace is None or trace.loaded or not loader.can_load(path, evidence.target):
+        return evidence
+    findings = diagnosis.diagnose(replace(evidence, load=None, imported=None))
+    explained = any(finding.severity == "error" for finding in findings)
+    if explained and trace.code is not None and trace.code in diagnosis.loads.BEFORE_CODE_RUNS:
+        return evidence
+    return replace(evidence, load=loader.look_closer(trace, path, evidence.graph, evidence.target, timeout))
+
+
+def _result(path: str, evidence: diagnosis.Evidence, started: float, *, imported_as: str) -> Result:
+    findings = diagnosis.diagnose(evidence)
+    verdict, basis = diagnosis.verdict(evidence, findings)
+    target = evidence.target
+    return Result(
+        path,
+        verdict,
+        basis,
+        findings,
+        evidence.graph,
+        target,
+        evidence.built_for,
+        evidence.distribution,
+        evidence.load,
+        (time.perf_counter() - started) * 1000,
+        cpu.brand() if target.windows.live else None,
+        evidence.imported,
+        imported_as,
+    )

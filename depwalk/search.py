@@ -27,6 +27,7 @@ Step = Literal["api-set", "side-by-side", "loaded", "known-dlls", "directory"]
 APPLICATION_DIR, DLL_LOAD_DIR, USER_DIRS, SYSTEM32, DEFAULT_DIRS = 0x200, 0x100, 0x400, 0x800, 0x1000
 ALTERED = 0x8
 PYTHON_IMPORT = DEFAULT_DIRS | DLL_LOAD_DIR
+INFERRED = "added by its package (inferred)"  # name of the rule
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,14 @@ def order(target: Target, path: str, image: Image) -> tuple[Rule, ...]:
     return (*_BEFORE_DIRECTORIES, *_legacy(target, application, "application directory"))
 
 
+def by_name(target: Target) -> tuple[Rule, ...]:
+    """The rules for a name without a directory that ctypes is given (windows-loader 1.12)."""
+    if target.python is not None and target.python.restricts_search:
+        return by_flags(target, DEFAULT_DIRS, Directory(""))
+    application = target.python.directory if target.python else None
+    return (*_BEFORE_DIRECTORIES, *_legacy(target, application, "application directory"))
+
+
 def delayed_order(target: Target, path: str) -> tuple[Rule, ...]:
     """The rules for a DLL that is loaded on first use: the default order, without the importer's directory (1.8)."""
     application = Directory(_parent(path)) if target.python is None else target.python.directory
@@ -131,6 +140,9 @@ def by_flags(target: Target, flags: int, directory: Directory) -> tuple[Rule, ..
         rules.append(Rule("directory", "application directory", source, target.python.directory))
     if flags & USER_DIRS:
         rules += [Rule("directory", "added directory", source, Directory(path)) for path in reversed(target.dll_dirs)]
+        rules += [
+            Rule("directory", INFERRED, found.source, Directory(found.path)) for found in reversed(target.inferred)
+        ]
         if target.python is not None:
             added = target.python.added_directories
             rules += [Rule("directory", "added by conda", "windows-loader 1.12", Directory(path)) for path in added]

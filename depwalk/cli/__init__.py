@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from depwalk import __version__, choices
 
@@ -17,15 +18,30 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command and return its exit status."""
-    from depwalk.cli import check
-
-    parser = Parser(prog="depwalk", description=check.DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run one command and return its exit status. A first word that is no command is a target."""
+    name = arguments[0] if arguments else ""
+    command = _command(name)
+    parser = Parser(
+        prog=f"depwalk {name}" if command.NAME else "depwalk",
+        description=command.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"depwalk {__version__}")
-    check.configure_parser(parser)
-    options = parser.parse_args(arguments)
+    command.configure_parser(parser)
+    options = parser.parse_args(arguments[1:] if command.NAME else arguments)
     try:
-        return check.execute(options)
+        status: int = command.execute(options)
     except KeyboardInterrupt:
         print("depwalk: interrupted", file=sys.stderr)
         return choices.UNKNOWN
+    return status
+
+
+def _command(name: str) -> Any:
+    if name == "run":
+        from depwalk.cli import run
+
+        return run
+    from depwalk.cli import check
+
+    return check

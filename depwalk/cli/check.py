@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from depwalk import choices
@@ -21,15 +23,20 @@ Why does this DLL or Python extension not load? depwalk names the module at faul
 who needs it, the cause, and the remedy.
 
   python -m depwalk path\\to\\module.pyd
+  python -m depwalk tensorflow          a name that does not import
+  python -m depwalk run -- python app.py   a program that ends with such an error
 
 Exit status: 0 it loads, 1 it fails, 2 wrong usage or unreadable file, 3 not known.
-On Windows the file is loaded in a child process that is thrown away; --no-load prevents that."""
+On Windows the file is loaded, or the name imported, in a child process that is thrown
+away; --no-load prevents that."""
+NAME = ""
 
-_STATUS = {"loads": choices.LOADS, "fails": choices.FAILS, "unknown": choices.UNKNOWN}
+STATUS = {"loads": choices.LOADS, "fails": choices.FAILS, "unknown": choices.UNKNOWN}
 
 # From best to worst: what cannot be read at all is worse than what is known to fail.
 _SEVERITY = [choices.LOADS, choices.UNKNOWN, choices.FAILS, choices.USAGE]
 _SUFFIXES = (".pyd", ".dll", ".exe")
+_IMPORTABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class UsageError(Exception):
@@ -38,8 +45,9 @@ class UsageError(Exception):
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments and the shared ones."""
-    parser.add_argument("targets", metavar="TARGET", nargs="+", help="a .pyd, .dll or .exe file")
+    parser.add_argument("targets", metavar="TARGET", nargs="+", help="a .pyd, .dll or .exe file, or a name to import")
     shared.add_target_options(parser)
+    shared.add_site_option(parser)
     shared.add_load_options(parser)
     shared.add_output_options(parser)
 
@@ -47,16 +55,26 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Check each target, print the reports, and return the worst status."""
     statuses = []
-    reports = []
-    for path in options.targets:
+    reports: list[list[Result]] = []
+    for target in options.targets:
         try:
-            result = _check(path, options)
+            results = _import(target, options) if _is_name(target) else [_check(target, options)]
         except UsageError as error:
             print(f"depwalk: {error}", file=sys.stderr)
             statuses.append(choices.USAGE)
             continue
-        statuses.append(_STATUS[result.verdict])
-        reports.append(result)
+        statuses += [STATUS[result.verdict] for result in results] or [choices.LOADS]
+        reports.append(results)
+    return worst([*statuses, write(reports, options)])
+
+
+def worst(statuses: list[int]) -> int:
+    """The exit status of several."""
+    return max(statuses, key=_SEVERITY.index)
+
+
+def write(reports: list[list[Result]], options: argparse.Namespace) -> int:
+    """Print what was found out, a list for each target; the exit status says whether that could be done."""
     try:
         if reports:
             _write(reports, options)
@@ -65,7 +83,32 @@ def execute(options: argparse.Namespace) -> int:
         _give_up_standard_output()
         print(f"depwalk: {options.output or 'standard output'}: {error.strerror}", file=sys.stderr)
         return choices.USAGE
-    return max(statuses, key=_SEVERITY.index)
+    return choices.LOADS
+
+
+def _is_name(target: str) -> bool:
+    """Whether a target is a name to import. What is there as a file or directory is that; x.dll is no module."""
+    is_file_name = target.lower().endswith((*_SUFFIXES, ".whl"))
+    return not os.path.exists(target) and not is_file_name and _IMPORTABLE.fullmatch(target) is not None
+
+
+def _import(name: str, options: argparse.Namespace) -> list[Result]:
+    from depwalk import image
+    from depwalk.result import diagnose_import
+    from depwalk.target.choose import choose
+
+    machine = shared.machine()
+    try:
+        live = machine is not None and not options.no_load
+        return diagnose_import(
+            name,
+            lambda file: choose(file, shared.choice(options), machine),
+            sites=shared.sites(options) if live else shared.search_sites(options),
+            load=not options.no_load,
+            timeout=options.timeout,
+        )
+    except (image.UnreadableFile, ValueError, OSError) as error:
+        raise UsageError(str(error)) from None
 
 
 def _give_up_standard_output() -> None:
@@ -102,30 +145,31 @@ def _about_directory(path: str) -> str:
     return f"a directory; name a file in it, such as {names[0]}"
 
 
-def _write(results: list[Result], options: argparse.Namespace) -> None:
+def _write(reports: list[list[Result]], options: argparse.Namespace) -> None:
     if options.format == "json":
         from depwalk.report import json
 
-        lines = [json.render(result) for result in results]
+        lines = [json.render(result) for results in reports for result in results]
         _print_plain(lines, options.output)
         return
     from depwalk.cli.terminal import Terminal
     from depwalk.report.lines import Line
 
     terminal = Terminal(options.output)
-    pages: list[list[Line]] = [_page(result, options, terminal) for result in results]
+    pages: list[list[Line]] = [_page(results, options, terminal) for results in reports]
     gap = [] if options.quiet else [Line("")]
     terminal.show([line for index, page in enumerate(pages) for line in (gap if index else []) + page])
 
 
-def _page(result: Result, options: argparse.Namespace, terminal: Terminal) -> list[Line]:
+def _page(results: list[Result], options: argparse.Namespace, terminal: Terminal) -> list[Line]:
     from depwalk.report import text
 
     if options.quiet:
-        return [text.answer(result)]
-    return text.render(
-        result, width=terminal.width, glyphs=terminal.glyphs, everything=options.all, verbose=options.verbose
+        return [text.answer(result) for result in results]
+    render = partial(
+        text.render, width=terminal.width, glyphs=terminal.glyphs, everything=options.all, verbose=options.verbose
     )
+    return render(results[0]) if len(results) == 1 else text.several(results, render, terminal.width)
 
 
 def _print_plain(lines: list[str], output: str | None) -> None:

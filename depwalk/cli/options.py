@@ -44,12 +44,23 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_site_option(parser: argparse.ArgumentParser) -> None:
+    """Where importable names are looked for."""
+    parser.add_argument(
+        "--site",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a directory such as Lib\\site-packages to look for importable names in (repeatable)",
+    )
+
+
 def add_load_options(parser: argparse.ArgumentParser) -> None:
     """Whether and how the real loader is asked."""
     group = parser.add_argument_group("asking the real loader (on Windows)")
     group.add_argument("--no-load", action="store_true", help="never run foreign code: predict from the files alone")
     group.add_argument(
-        "--timeout", metavar="S", type=_seconds, default=choices.TIMEOUT, help="seconds a load may take (default: 30)"
+        "--timeout", metavar="S", type=seconds, default=choices.TIMEOUT, help="seconds a load may take (default: 30)"
     )
 
 
@@ -78,6 +89,19 @@ def choice(options: argparse.Namespace) -> Choice:
     )
 
 
+def sites(options: argparse.Namespace) -> list[str]:
+    """Where importable names are looked for. Raises ValueError for a directory that is not there."""
+    for directory in options.site:
+        if not os.path.isdir(directory):
+            raise ValueError(f"{directory}: no such directory (--site)")
+    return [os.path.abspath(directory) for directory in options.site]
+
+
+def search_sites(options: argparse.Namespace) -> list[str]:
+    """The same; without any, this interpreter's own path, the current directory first as for `python -c`."""
+    return sites(options) or [os.getcwd(), *(entry for entry in sys.path if os.path.isdir(entry))]
+
+
 def machine() -> Machine | None:
     """What this machine is; None if it does not run Windows."""
     if sys.platform != "win32":
@@ -93,7 +117,8 @@ def machine() -> Machine | None:
     )
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time limit, for argparse."""
     try:
         value = float(text)
     except ValueError:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from depwalk.diagnosis import architecture, assemblies, files, loads, missing, pythons, runtimes, suppliers, windows
+from depwalk.diagnosis import (
+    architecture,
+    assemblies,
+    files,
+    loads,
+    missing,
+    packages,
+    pythons,
+    runtimes,
+    suppliers,
+    windows,
+)
 from depwalk.diagnosis.evidence import Evidence, Finding, Remedy
 
 if TYPE_CHECKING:
@@ -35,6 +46,7 @@ _CAUSES = (
     files.missing_export,
     windows.missing_system_function,
     missing.delay_load_missing,
+    packages.only_by_import,
 )
 _SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
@@ -50,6 +62,7 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
         found += new
     found += _incomplete(evidence)
     reconciled = loads.reconcile(evidence, found)
+    reconciled += packages.of_the_program(evidence, [finding for finding in reconciled if finding.severity == "error"])
     depths: dict[str, int] = {}
     for module in reversed(evidence.graph.modules):
         depths[module.name.lower()] = module.depth
@@ -61,6 +74,9 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
 def verdict(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Verdict, Basis]:
     """Whether the file loads, and who says so. What Python refuses after a successful load fails all the same."""
     errors = [finding for finding in findings if finding.severity == "error"]
+    if evidence.imported is not None:
+        failed: Verdict = "fails" if errors else "unknown"
+        return ("loads" if evidence.imported.ended_well else failed), "loader"
     if evidence.load is not None:
         if not evidence.load.loaded:
             return "fails", "loader"
@@ -68,7 +84,7 @@ def verdict(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Verdict, B
         return ("fails", "static") if refused else ("loads", "loader")
     if errors:
         return "fails", "static"
-    unsure = not evidence.graph.complete or bool(evidence.problems("api-set"))
+    unsure = not evidence.graph.complete or bool(evidence.problems("api-set")) or evidence.loads_elsewhere
     return ("unknown" if unsure else "loads"), "static"
 
 
@@ -88,6 +104,11 @@ def _incomplete(evidence: Evidence) -> Iterable[Finding]:
         name = evidence.graph.root.name
         yield Finding("analysis-incomplete", "warning", name, "The tree has more modules than depwalk follows.")
     root = evidence.graph.root
+    if evidence.loads_elsewhere:
+        message = (
+            f"{root.name} loads in a fresh process: what this one has loaded, added or changed before prevents it."
+        )
+        yield Finding("analysis-incomplete", "warning", root.name, message, proof="loader")
     if evidence.not_asked:
         message = f"The loader could not be asked ({evidence.not_asked}): this is a prediction."
         yield Finding("analysis-incomplete", "note", root.name, message)

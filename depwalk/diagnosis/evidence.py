@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from depwalk.graph import Graph, Module
     from depwalk.loader import LoadTrace
+    from depwalk.loader.imports import ImportTrace
     from depwalk.target import Target
     from depwalk.target.python import Build
     from depwalk.wheel import Distribution
@@ -52,6 +53,13 @@ class Evidence:
     distribution: Distribution | None = None  # that the file belongs to
     load: LoadTrace | None = None
     not_asked: str = ""  # why the loader could not be asked although it should have been
+    loads_elsewhere: bool = False  # it failed in the process in question, and loads in a fresh one
+    imported: ImportTrace | None = None  # the import, or the program, in which the file was loaded
+
+    @property
+    def loading(self) -> str:
+        """Name of the file that was being loaded."""
+        return self.graph.root.name
 
     @property
     def package(self) -> str:

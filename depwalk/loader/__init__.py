@@ -1,43 +1,46 @@
-"""What the real loader does with a file, in a disposable child process.
+"""What the real loader does with a file, in disposable child processes.
 
-This is the only module that lets foreign code run. The child belongs to the interpreter that is being diagnosed, sits
-in a job that ends with this process, has a time limit and no way to show a dialog.
+This is the only room that lets foreign code run. A child belongs to the interpreter that is being diagnosed, sits in a
+job that ends with this process, has a time limit, no way to show a dialog, and its output is read and bounded.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from depwalk import core, search, tables
+from depwalk import core, search, snaps, tables
+from depwalk.loader import processes
+from depwalk.loader.story import Raised
 from depwalk.target.python import running_architecture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from depwalk.graph import Graph
+    from depwalk.graph import Graph, Module
+    from depwalk.loader.processes import Ran
+    from depwalk.snaps import Snap
     from depwalk.target import Target
 
-_CHILD = Path(__file__).with_name("_child.py")
-_CREATE_NO_WINDOW = 0x08000000
+__all__ = ["Failure", "LoadTrace", "Raised", "can_load", "describe", "look_closer", "test_load", "trace_load"]
+
 MODULE_NOT_FOUND = 126
 PYTHON_FLAGS = ("-I", "-S", "-B")
+_SHORTEST_STEP = 2.0  # seconds that one dependency may take to load, at least
+_STEPS = 3  # hanging dependencies that the time limit is enough for
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A module that fails when it is loaded alone, although all that it needs loads."""
+    """How the load of one module, alone, failed."""
 
     path: str
-    code: int | None  # GetLastError; None if the child died
-    exit_code: int = 0  # of that child
+    code: int | None  # GetLastError; None if the child died or hung
+    exit_code: int | None = None  # of that child; None if it hung
+    circle: tuple[str, ...] = ()  # names of modules that need it and that it needs: they fail together
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,12 @@ class LoadTrace:
     exit_code: int | None = None  # of a child that died before it could answer
     timed_out: bool = False
     modules: tuple[str, ...] = ()  # paths of the modules that the load brought, in load order
-    deepest: Failure | None = None  # the deepest module that fails, if the dependencies were tried one by one
+    raised: tuple[Raised, ...] = ()  # exceptions, in their order
+    failures: tuple[Failure, ...] = ()  # modules that fail alone although all they need loads, deepest first
+    snaps: tuple[Snap, ...] = ()  # what the loader itself told
+    messages: tuple[str, ...] = ()  # OutputDebugString
+    output: str = ""  # the end of what the child wrote
+    traced: bool = False  # with the debug API: `modules` are in the order of mapping, also those of a failed load
     elapsed_ms: float = 0.0  # of the load; of the whole child if that did not answer
 
     @property
@@ -74,124 +82,163 @@ def describe(code: int) -> dict[str, Any]:
 
 
 def can_load(path: str, target: Target) -> bool:
-    """Whether this machine can be asked: it runs Windows, and the file is a DLL for a process it can start.
+    """Whether this machine can be asked: it runs Windows, the file is a DLL, and the child has a core to load."""
+    return can_start(target) and not path.lower().endswith(".exe")
 
-    The child loads this process's own core, so that both must be of one architecture.
-    """
+
+def can_start(target: Target) -> bool:
+    """Whether the target's Python can be started here, with a core for it."""
     python = target.python
-    live = target.windows.live and python is not None and python.executable is not None
-    own = python is not None and python.architecture == running_architecture()
-    return sys.platform == "win32" and live and own and not path.lower().endswith(".exe")
+    if sys.platform != "win32" or not target.windows.live or python is None or python.executable is None:
+        return False
+    return core.library_for(python.architecture, running_architecture()) is not None
 
 
 def test_load(path: str, target: Target, timeout: float) -> LoadTrace:
     """Load a file as the target's Python would import it; `timeout` in seconds. Raises OSError if no child starts."""
-    flags = search.load_flags(target, path)
-    searches_added = bool(flags & search.PYTHON_IMPORT)
-    directories = list(target.dll_dirs) if searches_added else []
-    search_path = target.path if searches_added else search.legacy_path(target)
-    ran = _run(target, [os.path.abspath(path)], directories, flags, search_path, timeout, list_modules=True)
-    answers = [record for record in ran.records if "code" in record]
-    if not answers:
-        return LoadTrace(None, ran.exit_code, ran.timed_out, elapsed_ms=ran.elapsed_ms)
-    answer = answers[0]
-    return LoadTrace(answer["code"], modules=tuple(answer["modules"]), elapsed_ms=answer["ms"])
+    return _told(_run(target, _request(path, target), timeout), traced=False)
 
 
-def deepest_failure(graph: Graph, target: Target, timeout: float) -> Failure | None:
-    """Load every dependency alone, leaves first, and return the first that fails; None if none does.
+def trace_load(path: str, target: Target, timeout: float, *, with_snaps: bool = False) -> LoadTrace:
+    """The same, followed by the debug API: every file that is mapped, every exception, what the loader itself tells.
+
+    Raises OSError where the target's Python cannot be debugged.
+    """
+    assert target.python is not None
+    if not processes.can_debug(target.python.architecture, running_architecture()):
+        raise OSError("a 32-bit process cannot debug a 64-bit one")
+    ran = _run(target, _request(path, target), timeout, debug=True, with_snaps=with_snaps)
+    return _told(ran, traced=True)
+
+
+def look_closer(trace: LoadTrace, path: str, graph: Graph, target: Target, timeout: float) -> LoadTrace:
+    """Add to a load that failed what only more children tell: the story of the failure, and the modules at fault."""
+    found = replace(trace, failures=tuple(failures(graph, probe(graph, target, timeout))))
+    if trace.timed_out:
+        return found  # the story of waiting for ever
+    try:
+        told = trace_load(path, target, timeout, with_snaps=True)
+    except OSError:
+        return found  # under an emulated processor, or a policy, there is no debug API
+    return replace(
+        found,
+        modules=told.modules or found.modules,
+        raised=found.raised or told.raised,  # the child's own are not changed by a debugger
+        snaps=told.snaps,
+        messages=told.messages,
+        traced=True,
+    )
+
+
+def probe(graph: Graph, target: Target, timeout: float) -> list[Failure]:
+    """Load every dependency alone, leaves first: those that fail. What ends or hangs its child is left out of the next.
 
     Each is loaded with the search list of the top-level file, given as directories of its own (windows-loader 4), so
-    that none sees its own directory in place of it.
+    that none sees its own directory in place of it. `timeout` in seconds is for all of them together.
     """
-    modules = [
-        module for module in graph.modules[1:] if module.status == "found" and module.path and not module.delayed
-    ]
-    files = [str(module.path) for module in sorted(modules, key=lambda module: -module.depth)]
+    deepest_first = sorted(_loadable(graph), key=lambda module: -module.depth)
+    waiting = [str(module.path) for module in deepest_first]
     rules = [rule.directory for rule in graph.rules if rule.directory is not None]
     directories = [found.path for found in reversed(rules) if found.is_real and found.exists]
-    ran = _run(target, files, directories, search.USER_DIRS, target.path, timeout, list_modules=False)
-    for record in ran.records:
-        if record.get("code"):
-            return Failure(record["path"], record["code"], ran.exit_code)
-    last = ran.records[-1] if ran.records else {}
-    return Failure(last["loading"], None, ran.exit_code) if "loading" in last else None
+    request = {"directories": directories, "flags": search.USER_DIRS, "path": os.pathsep.join(target.path)}
+    until = time.perf_counter() + timeout
+    step = max(_SHORTEST_STEP, timeout / _STEPS)
+    failed: list[Failure] = []
+    while waiting and time.perf_counter() < until:
+        limit = min(step, until - time.perf_counter())
+        ran = _run(target, {**request, "load": waiting, "list_modules": False}, limit)
+        answered = [record for record in ran.records if "code" in record]
+        failed += [Failure(record["path"], record["code"]) for record in answered if record["code"]]
+        waiting = waiting[len(answered) :]
+        started = next((record["ms"] for record in reversed(ran.records) if "loading" in record), 0.0)
+        if waiting and not (ran.timed_out and ran.elapsed_ms - started < limit * 500):  # it was the last one's doing
+            failed.append(Failure(waiting.pop(0), None, None if ran.timed_out else ran.exit_code))
+    return failed
 
 
-@dataclass(frozen=True)
-class _Ran:
-    records: list[dict[str, Any]]
-    exit_code: int
-    timed_out: bool
-    elapsed_ms: float
+def failures(graph: Graph, failed: Sequence[Failure]) -> Iterable[Failure]:
+    """Of modules that fail alone, those that do not fail because of another one below them.
+
+    In a circle of imports each fails because of the other: then the first that was tried stands for them.
+    """
+    ids = {module.path: module.id for module in _loadable(graph)}
+    failing = {ids[failure.path] for failure in failed}
+    below = {identifier: _below(graph, identifier) & failing for identifier in failing}
+    done: set[int] = set()
+    for failure in failed:
+        own = ids[failure.path]
+        circle = {other for other in below[own] if own in below[other]}
+        if below[own] - circle - {own} or own in done:
+            continue
+        done |= circle
+        others = sorted(graph.modules[other].name for other in circle - {own})
+        yield replace(failure, circle=tuple(others))
+
+
+def _below(graph: Graph, identifier: int) -> set[int]:
+    """Every module that one needs to load, and what that needs."""
+    found: set[int] = set()
+    pending = [identifier]
+    while pending:
+        importer = pending.pop()
+        new = {edge.imported for edge in graph.edges if edge.importer == importer and edge.kind != "delay"} - found
+        found |= new
+        pending += new
+    return found
+
+
+def _loadable(graph: Graph) -> list[Module]:
+    return [module for module in graph.modules[1:] if module.status == "found" and module.path and not module.delayed]
+
+
+def _request(path: str, target: Target) -> dict[str, Any]:
+    flags = search.load_flags(target, path)
+    searches_added = bool(flags & search.PYTHON_IMPORT)
+    search_path = target.path if searches_added else search.legacy_path(target)
+    return {
+        "load": [os.path.abspath(path)],
+        "directories": list(target.added_directories) if searches_added else [],
+        "flags": flags,
+        "path": os.pathsep.join(search_path),
+        "list_modules": True,
+    }
 
 
 def _run(
-    target: Target,
-    files: Sequence[str],
-    directories: Sequence[str],
-    flags: int,
-    search_path: Sequence[str],
-    timeout: float,
-    *,
-    list_modules: bool,
-) -> _Ran:
+    target: Target, request: dict[str, Any], timeout: float, *, debug: bool = False, with_snaps: bool = False
+) -> Ran:
     python = target.python
     assert python is not None
     assert python.executable is not None
-    with tempfile.TemporaryDirectory(prefix="depwalk-") as folder:
-        record = os.path.join(folder, "record")
-        request = {
-            "core": str(core.LIBRARY),
-            "record": record,
-            "path": os.pathsep.join(search_path),
-            "directories": list(directories),
-            "flags": flags,
-            "files": list(files),
-            "list_modules": list_modules,
-        }
-        started = time.perf_counter()
-        exit_code, timed_out = _supervise([python.executable, *PYTHON_FLAGS, str(_CHILD)], json.dumps(request), timeout)
-        elapsed = (time.perf_counter() - started) * 1000
-        try:
-            lines = Path(record).read_text("utf-8").splitlines()
-        except OSError:
-            lines = []
-    records = [json.loads(line) for line in lines if line.endswith("}")]
-    if not records and not timed_out:
-        raise OSError(f"the child process ended with {exit_code} before it began")
-    return _Ran(records, exit_code, timed_out, elapsed)
+    whole = {
+        **request,
+        "core": str(core.library_for(python.architecture, running_architecture())),
+        "preload": list(target.preloads),
+        "watch": not debug,
+    }
+    command = [python.executable, *PYTHON_FLAGS, str(processes.SCRIPT)]
+    ran = processes.run(command, whole, timeout=timeout, debug=debug, snaps=with_snaps)
+    if not ran.began and not ran.timed_out:
+        raise OSError(f"the child process ended with 0x{ran.exit_code:X} before it began")
+    return ran
 
 
-def _supervise(command: Sequence[str], request: str, timeout: float) -> tuple[int, bool]:
-    """Run the child to its end or to the time limit: (exit code, whether it was ended by the limit)."""
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        encoding="utf-8",
-        creationflags=_CREATE_NO_WINDOW,
+def _told(ran: Ran, *, traced: bool) -> LoadTrace:
+    answer = next((record for record in ran.records if "code" in record), None)
+    before = {base for record in ran.records for base in record.get("bases", ())}
+    last = max((index for index, module in enumerate(ran.story.modules) if module.base in before), default=-1)
+    mapped = tuple(module.path for module in ran.story.modules[last + 1 :])
+    loaded = tuple(answer["modules"]) if answer else ()
+    trace = LoadTrace(
+        answer["code"] if answer else None,
+        modules=mapped if traced else loaded,
+        raised=ran.story.raised,
+        snaps=snaps.parse(ran.story.output),
+        messages=ran.story.output,
+        output=ran.output,
+        traced=traced,
+        elapsed_ms=answer["took"] if answer else ran.elapsed_ms,
     )
-    guard = _guard(child)  # the child waits for its request: nothing foreign runs before
-    try:
-        child.communicate(request + "\n", timeout=timeout)
-    except subprocess.TimeoutExpired:
-        return 0, True
-    except OSError:  # it died before it read its request
-        child.wait(timeout)
-    finally:
-        if guard is not None:
-            guard.close()
-        child.kill()
-        child.wait()
-    return child.returncode, False
-
-
-def _guard(child: subprocess.Popen[str]) -> core.Guard | None:
-    """Put the child into a job of its own; Windows 7 refuses that to a process that is in a job itself."""
-    try:
-        return core.Guard(int(child._handle))  # type: ignore[attr-defined]  # noqa: SLF001  (it has no public name)
-    except OSError:
-        return None
+    if answer:
+        return trace
+    return replace(trace, exit_code=None if ran.timed_out else ran.exit_code, timed_out=ran.timed_out)

@@ -11,7 +11,8 @@ from depwalk import __version__
 if TYPE_CHECKING:
     from depwalk.diagnosis import Finding
     from depwalk.graph import Edge, Module
-    from depwalk.loader import LoadTrace
+    from depwalk.loader import LoadTrace, Raised
+    from depwalk.loader.imports import ImportTrace
     from depwalk.result import Result
 
 SCHEMA = "depwalk/1"
@@ -28,8 +29,9 @@ def as_dict(result: Result) -> dict[str, Any]:
         "schema": SCHEMA,
         "tool": {"name": "depwalk", "version": __version__},
         "target": {
-            "path": os.path.abspath(result.path),
-            "kind": os.path.splitext(result.path)[1].lower().lstrip(".") or "file",
+            "path": os.path.abspath(result.path) if result.graph.root.image or not result.imported_as else None,
+            "name": result.imported_as or None,
+            "kind": "import" if result.imported_as else os.path.splitext(result.path)[1].lower().lstrip(".") or "file",
             "distribution": result.distribution
             and {
                 "name": result.distribution.name,
@@ -45,6 +47,7 @@ def as_dict(result: Result) -> dict[str, Any]:
         "modules": [_module(module) for module in result.graph.modules],
         "edges": [_edge(edge) for edge in result.graph.edges],
         "load": _load(result.load) if result.load else None,
+        "import": _import(result.imported) if result.imported else None,
         "statistics": {
             "imported_names": len({edge.name.lower() for edge in result.graph.needs(result.graph.root)}),
             "modules": len(result.graph.modules),
@@ -96,6 +99,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "evidence": list(finding.evidence),
         "remedy": remedy and {"text": remedy.text, "command": remedy.command or None, "url": remedy.url or None},
         "proof": finding.proof,
+        "also": list(finding.also),
     }
 
 
@@ -143,8 +147,50 @@ def _load(load: LoadTrace) -> dict[str, Any]:
         "status": load.status,
         "exit_code": load.exit_code,
         "timed_out": load.timed_out,
+        "traced": load.traced,
         "modules": list(load.modules),
-        "exceptions": [],
-        "failed_module": load.deepest.path if load.deepest else None,
+        "exceptions": [_exception(raised) for raised in load.raised],
+        "failed_module": load.failures[0].path if load.failures else None,
+        "failures": [
+            {"path": failure.path, "code": failure.code, "exit_code": failure.exit_code} for failure in load.failures
+        ],
+        "messages": list(load.messages),
+        "output": load.output or None,
         "elapsed_ms": round(load.elapsed_ms, 1),
+    }
+
+
+def _exception(raised: Raised) -> dict[str, Any]:
+    return {
+        "code": f"0x{raised.code:08X}",
+        "module": raised.module,
+        "rva": raised.rva,
+        "address": raised.address,
+        "first_chance": raised.first_chance,
+        "access": raised.access or None,
+        "target": raised.target if raised.access else None,
+        "bytes": raised.code_bytes.hex(" ") or None,
+        "at_ms": round(raised.at_ms, 1),
+    }
+
+
+def _import(trace: ImportTrace) -> dict[str, Any]:
+    return {
+        "name": trace.name,
+        "ended_well": trace.ended_well,
+        "python": trace.python or None,
+        "imported": list(trace.imported),
+        "extensions": list(trace.extensions),
+        "directories": list(trace.directories),
+        "by_ctypes": list(trace.by_ctypes),
+        "failed": [{"path": failed.path, "code": failed.code, "error": failed.error} for failed in trace.failed],
+        "failed_file": trace.fatal.path if trace.fatal else trace.unfinished or None,
+        "uncaught": list(trace.uncaught),
+        "mapped": [
+            {"path": module.path, "at_ms": round(module.at_ms, 1), "process": module.process} for module in trace.mapped
+        ],
+        "exit_code": trace.exit_code,
+        "timed_out": trace.timed_out,
+        "output": trace.output or None,
+        "elapsed_ms": round(trace.elapsed_ms, 1),
     }

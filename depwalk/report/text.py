@@ -12,12 +12,19 @@ from depwalk.report.lines import Line, shown, wrap
 from depwalk.report.tree import ASCII, Glyphs, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from typing import Callable
 
     from depwalk.diagnosis import Finding
+    from depwalk.loader.imports import ImportTrace
     from depwalk.result import Result
 
 _VERDICTS = {"loads": ("loads", "good"), "fails": ("does NOT load", "bad"), "unknown": ("may or may not load", "warn")}
+_PROGRAM_VERDICTS = {
+    "loads": ("loads all that it needs", "good"),
+    "fails": ("does NOT work", "bad"),
+    "unknown": ("failed, and not because of a DLL", "warn"),
+}
 _LABELS = {"error": "ERROR", "warning": "WARNING", "note": "NOTE"}
 _STYLES = {"error": "bad", "warning": "warn", "note": ""}
 
@@ -31,26 +38,34 @@ def render(
     for finding in result.findings:
         if finding.severity == "error":
             lines += [Line(""), *_finding(finding, width, verbose=verbose)]
-    lines += [
-        Line(""),
-        Line("Dependencies", "head"),
-        *Tree(result, width, glyphs, everything=everything, verbose=verbose).lines(),
-    ]
+    is_file = result.graph.root.image is not None or bool(result.graph.edges)
+    if is_file:
+        tree = Tree(result, width, glyphs, everything=everything, verbose=verbose)
+        lines += [Line(""), Line("Dependencies", "head"), *tree.lines()]
     for finding in result.findings:
         if finding.severity != "error":
             lines += [Line(""), *_finding(finding, width, verbose=verbose)]
-    return [*lines, Line(""), *wrap(_summary(result), width)]
+    return [*lines, Line(""), *wrap(_summary(result), width)] if is_file else lines
+
+
+def brief(result: Result, width: int) -> list[Line]:
+    """The answer and the causes, without the tree: what stands under a traceback."""
+    lines = [Line("depwalk:", "head"), *wrap(answer(result).text, width)]
+    for finding in result.findings:
+        if finding.severity == "error" or finding is result.findings[0]:
+            lines += [Line(""), *_finding(finding, width, verbose=False)]
+    return lines
 
 
 def answer(result: Result) -> Line:
     """The verdict in one line, however long."""
-    words, style = _VERDICTS[result.verdict]
+    words, style = (_PROGRAM_VERDICTS if result.imported else _VERDICTS)[result.verdict]
     errors = [finding for finding in result.findings if finding.severity == "error"]
-    reason = f": {_headline(errors[0], result.name)}" if errors and result.verdict == "fails" else ""
+    reason = f": {_headline(errors[0], result)}" if errors and result.verdict == "fails" else ""
     return Line(shown(f"{result.name} {words}{reason}"), style)
 
 
-def _headline(finding: Finding, name: str) -> str:
+def _headline(finding: Finding, result: Result) -> str:
     words = {
         "missing-dll": "is missing",
         "missing-msvc-runtime": "is missing",
@@ -70,18 +85,47 @@ def _headline(finding: Finding, name: str) -> str:
         "debug-runtime": "is missing",
         "missing-gpu-runtime": "is missing",
         "windows-too-old": "is not that of a newer Windows",
+        "cpu-feature-missing": "needs instructions that this processor does not have",
+        "cpu-feature-disabled": "needs instructions that Windows does not let it use",
     }
     if finding.code == "wrong-python":
         said = finding.message.partition(";")[0]
-        return said.replace(name, "it", 1) if finding.needed_by == name else said
+        root = result.graph.root.name
+        return said.replace(root, "it", 1) if finding.needed_by == root else said
+    if finding.code == "analysis-incomplete" and result.imported is not None and result.imported.uncaught:
+        return result.imported.uncaught[0]
     if finding.code in words:
         return f"{finding.module} {words[finding.code]}"
     return finding.code.replace("-", " ")
 
 
+def several(results: Sequence[Result], render: Callable[[Result], list[Line]], width: int) -> list[Line]:
+    """The extension modules that one import loads: the first that fails in full, the others in a line each."""
+    failing = [result for result in results if result.verdict != "loads"]
+    count = f"{len(results)} extension module" + ("" if len(results) == 1 else "s")
+    if not results:
+        return [Line("The import loads no extension module that can be seen in its source.", "good")]
+    if not failing:
+        return list(wrap(f"It imports {count}, and all load. Predicted from the files alone.", width, style="good"))
+    rest = [line for result in failing[1:] for line in wrap(answer(result).text, width, style=answer(result).style)]
+    told = wrap(f"The import loads {count}; {len(failing)} of them will not load, or may not.", width)
+    return [*render(failing[0]), Line(""), *told, *rest]
+
+
+def _program(trace: ImportTrace) -> str:
+    """What an import, or a program, did until it ended."""
+    how = "it was stopped at the time limit" if trace.timed_out else f"it took {trace.elapsed_ms:.0f} ms"
+    counts = f"{len(trace.extensions)} extension modules" if len(trace.extensions) != 1 else "1 extension module"
+    return f"{how}, with {len(trace.imported)} imports and {counts}"
+
+
 def _basis(result: Result) -> str:
     where = result.target.windows.label
     process = result.target.python.label if result.target.python else f"a {result.target.architecture} process"
+    if result.imported is not None:
+        if not result.imported.python:
+            process = "the program"
+        return f"Run and traced under {where}, in {process}: {_program(result.imported)}."
     if result.load is None:
         return f"Predicted from the files alone, for {process} on {where}; the file was not loaded."
     if result.load.timed_out:
@@ -116,7 +160,7 @@ def _summary(result: Result) -> str:
     named = len({edge.name.lower() for edge in result.graph.needs(result.graph.root)})
     parts = [f"{counts[status]} {_COUNTED[status]}" for status in _COUNTED if counts[status]]
     names = f"{named} DLL name" + ("" if named == 1 else "s")
-    return f"{result.name} imports from {names}. Modules: {', '.join(parts)}. {result.elapsed_ms:.0f} ms."
+    return f"{result.graph.root.name} imports from {names}. Modules: {', '.join(parts)}. {result.elapsed_ms:.0f} ms."
 
 
 _COUNTED = {

@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from depwalk.target.python import Python
     from depwalk.target.windows import Windows
 
-__all__ = ["Directory", "Target"]
+__all__ = ["Directory", "Inferred", "Target"]
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """A directory that a package adds when it is imported, by its own source; `source` is file and line."""
+
+    path: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -22,10 +30,17 @@ class Target:
     architecture: str  # of the process: x64, x86 or arm64
     python: Python | None = None
     dll_dirs: tuple[str, ...] = ()  # as os.add_dll_directory, in the order they were added
+    inferred: tuple[Inferred, ...] = ()  # directories that the file's package adds, in that order, before the others
+    preloads: tuple[str, ...] = ()  # files that the file's package loads before it, by its own source
     path: tuple[str, ...] = ()  # entries of PATH
     cwd: str | None = None  # the current directory, None if it is not known
     loaded: tuple[str, ...] = ()  # files that the process has loaded before, in that order
     runtimes: tuple[str, ...] = ()  # redistributables assumed to be installed, as --with-runtime names them
+
+    @property
+    def added_directories(self) -> tuple[str, ...]:
+        """Everything that is added as by os.add_dll_directory, in that order: the last is searched first."""
+        return (*(found.path for found in self.inferred), *self.dll_dirs)
 
     @property
     def system_directories(self) -> tuple[Directory, Directory, Directory]:

@@ -39,8 +39,11 @@ class Choice:
     runtimes: tuple[str, ...] = ()
 
 
-def choose(file: Image, choice: Choice, machine: Machine | None) -> Target:
-    """The target for a file. `machine` is None off Windows. Raises ValueError with a sentence for a person."""
+def choose(file: Image | None, choice: Choice, machine: Machine | None) -> Target:
+    """The target for a file, or for an import of which no file is known yet. `machine` is None off Windows.
+
+    Raises ValueError with a sentence for a person.
+    """
     system = _windows(choice, machine)
     interpreter = _python(file, choice, machine if system.live else None)
     architecture = interpreter.architecture if interpreter else _process_of(file)
@@ -73,9 +76,11 @@ def _windows(choice: Choice, machine: Machine | None) -> Windows:
     return windows.live(machine.system_root)
 
 
-def _python(file: Image, choice: Choice, machine: Machine | None) -> Python | None:
+def _python(file: Image | None, choice: Choice, machine: Machine | None) -> Python | None:
     if choice.python is None:
-        return python.running(machine.executable) if machine else _read_off(file)
+        if machine:
+            return python.running(machine.executable)
+        return _read_off(file) if file else None
     version = python.parse(choice.python)
     if version is None:
         if not os.path.isfile(choice.python):
@@ -106,5 +111,5 @@ def _read_off(file: Image) -> Python | None:
     return python.assumed(minor, _process_of(file), free_threaded=bool(build and build.free_threaded))
 
 
-def _process_of(file: Image) -> str:
-    return {"x86": "x86", "arm64": "arm64", "arm64x": "arm64"}.get(file.architecture, "x64")
+def _process_of(file: Image | None) -> str:
+    return {"x86": "x86", "arm64": "arm64", "arm64x": "arm64"}.get(file.architecture if file else "", "x64")

@@ -42,6 +42,7 @@ class Python:
     executable: str | None = None  # None if it is only assumed
     stand_in: bool = False  # this version is not installed: `executable`, another one, takes its place in a test-load
     conda: bool = False
+    launcher: str | None = None  # a virtual environment's python.exe, which starts `executable`
 
     @property
     def name(self) -> str:
@@ -101,6 +102,7 @@ class Build:
 
 def running(base_executable: str) -> Python:
     """The interpreter that runs depwalk. A venv's python.exe starts its base interpreter: that one counts."""
+    in_venv = os.path.normcase(base_executable) != os.path.normcase(sys.executable)
     return Python(
         minor=sys.version_info[1],
         architecture=running_architecture(),
@@ -108,6 +110,7 @@ def running(base_executable: str) -> Python:
         free_threaded=not getattr(sys, "_is_gil_enabled", lambda: True)() or "free-threading" in sys.version,
         executable=base_executable,
         conda=os.path.isdir(os.path.join(sys.base_prefix, "conda-meta")),
+        launcher=sys.executable if in_venv else None,
     )
 
 
@@ -148,6 +151,7 @@ def at(executable: str) -> Python:
         free_threaded=build.free_threaded,
         executable=base,
         conda=os.path.isdir(os.path.join(directory.path, "conda-meta")),
+        launcher=executable if base != executable else None,
     )
 
 

@@ -589,7 +589,7 @@ def test_a_crash_is_not_explained_by_a_missing_file(make_pe: MakePE) -> None:
 
 def test_the_deepest_module_that_fails_alone_is_blamed(make_pe: MakePE) -> None:
     dep = make_pe("dep.dll", exports=["f"])
-    load = LoadTrace(1114, deepest=Failure(str(dep), 1114))
+    load = LoadTrace(1114, failures=(Failure(str(dep), 1114),))
     (found,) = findings(importing(make_pe, "dep.dll"), load=load)
     assert (found.code, found.module, found.needed_by) == ("init-failed", "dep.dll", "root.pyd")
 

@@ -1,0 +1,259 @@
+"""What the code of a DLL did while it was loaded: it gave up, crashed, ended the process, or never came back."""
+
+from __future__ import annotations
+
+import ntpath
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from depwalk import loader, runtimes
+from depwalk.diagnosis import processor
+from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.diagnosis.runtimes import install
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from depwalk.diagnosis.evidence import Evidence
+    from depwalk.loader import Failure, LoadTrace, Raised
+
+_SHOWN = 300  # characters of what a process wrote
+
+# Codes into which the loader turns the exceptions of an initialisation (windows-loader 3).
+_EXCEPTIONS = {998: 0xC0000005, 999: 0xC0000006, 1001: 0xC00000FD}
+_INIT_FAILED = 1114
+_STACK_OVERFLOW = 0xC00000FD
+_LOWEST_EXCEPTION = 0x40000000
+_CPP_EXCEPTION = 0xE06D7363
+
+# Where exceptions are raised for somebody else's fault.
+_RUNTIMES = ("ntdll.", "kernel32.", "kernelbase.", "ucrtbase", "vcruntime", "msvcp", "msvcr", "win32u.", "concrt")
+
+_UNPROVEN = Remedy(
+    "Run depwalk again with -v, and report what it prints: this failure is not explained by the files alone.",
+)
+
+
+def from_load(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
+    """The causes of a load that failed although nothing is wrong with the files, one for each module at fault."""
+    told = list(_from_snaps(evidence, load))
+    if told:
+        yield from told
+    elif load.failures:
+        alike = [failure for failure in load.failures if _ended_alike(failure, load)]
+        for failure in load.failures:
+            found = _alone(evidence, load, failure)
+            yield replace(found, severity="warning") if alike and failure not in alike else found
+    else:
+        yield _root(evidence, load)
+
+
+def _ended_alike(failure: Failure, load: LoadTrace) -> bool:
+    """Whether a module fails alone as the whole load did: then it is its cause, and others are further ones."""
+    if load.timed_out:
+        return failure.code is None and failure.exit_code is None
+    return (failure.code, failure.exit_code) == (load.code, load.exit_code)
+
+
+def _root(evidence: Evidence, load: LoadTrace) -> Finding:
+    """Nothing that it needs is at fault: the file itself, or where the exception says."""
+    exception = fatal(load, load.code, load.exit_code)
+    name = evidence.loading
+    if exception is not None and exception.module and not _is_runtime(exception.module):
+        name = ntpath.basename(exception.module)
+    finding = _finding(evidence, load, name, load.code, load.exit_code, exception)
+    return _needed(evidence, finding, exception.module if exception else None)
+
+
+def _alone(evidence: Evidence, load: LoadTrace, failure: Failure) -> Finding:
+    """A dependency that fails alone although everything that it needs loads."""
+    name = ntpath.basename(failure.path)
+    supplier = runtimes.supplier(name, evidence.target.architecture)
+    exception = fatal(load, failure.code, failure.exit_code)
+    if exception is not None and exception.module and ntpath.basename(exception.module).lower() != name.lower():
+        exception = None if not _is_runtime(exception.module) else exception
+    finding = _finding(evidence, load, name, failure.code, failure.exit_code, exception)
+    module = next((found for found in evidence.graph.modules if found.path == failure.path), evidence.graph.root)
+    importer = evidence.importer(module)
+    facts = (
+        f"the file is there: {failure.path}",
+        *finding.evidence,
+        "loaded alone it fails, and everything it needs loads",
+        *evidence.chain(module),
+    )
+    if failure.code == loader.MODULE_NOT_FOUND and supplier is not None:
+        written = evidence.written_name(module)
+        return Finding(
+            "missing-msvc-runtime",
+            "error",
+            written,
+            f"{written}, a part of {supplier.short}, does not load on this machine; {importer} needs it.",
+            needed_by=importer,
+            evidence=facts,
+            remedy=install(supplier),
+            proof="loader",
+        )
+    if failure.circle:
+        others = " and ".join(failure.circle)
+        facts = (*facts, f"it and {others} need each other, so that either may be the one that fails")
+    return replace(finding, needed_by=importer, evidence=facts, also=failure.circle)
+
+
+def _needed(evidence: Evidence, finding: Finding, path: str | None) -> Finding:
+    """With who needs the module, if it is another than the file itself."""
+    same = [found for found in evidence.graph.modules[1:] if path and (found.path or "").lower() == path.lower()]
+    if not same:
+        return finding
+    chain = evidence.chain(same[0])
+    return replace(finding, needed_by=evidence.importer(same[0]), evidence=(*finding.evidence, *chain))
+
+
+def _finding(
+    evidence: Evidence,
+    load: LoadTrace,
+    name: str,
+    code: int | None,
+    exit_code: int | None,
+    exception: Raised | None,
+) -> Finding:
+    """The finding of one module: by the exception if there was one, by how the process ended, by the loader's code."""
+    facts = (*_exception_facts(exception), *_words(load))
+    if exception is not None:
+        by_processor = processor.illegal_instruction(evidence, name, exception, facts)
+        if by_processor is not None:
+            return by_processor
+    if code is None and exit_code is None:
+        return _hung(name, load, facts)
+    return _died(name, exit_code or 0, facts) if code is None else _refused(name, code, facts)
+
+
+def fatal(load: LoadTrace, code: int | None, exit_code: int | None) -> Raised | None:
+    """The exception that ended a load: the last one of the kind that its code, or its exit status, tells."""
+    wanted = code if code is not None else exit_code
+    if wanted is None:
+        return None
+    wanted = _EXCEPTIONS.get(wanted, wanted)
+    died_of = {wanted}
+    if code is None:
+        died_of.add(_STACK_OVERFLOW)  # a process without stack left may end with any status
+    elif code == _INIT_FAILED:
+        died_of.add(processor.ILLEGAL_INSTRUCTION)  # the DLL's own code may have caught it, and given up
+    of_kind = [exception for exception in load.raised if exception.code in died_of]
+    return of_kind[-1] if of_kind else None
+
+
+def _is_runtime(path: str) -> bool:
+    return ntpath.basename(path).lower().startswith(_RUNTIMES)
+
+
+def _exception_facts(exception: Raised | None) -> Iterable[str]:
+    if exception is None:
+        return
+    row = loader.describe(exception.code)
+    name = f" ({row['name']})" if "name" in row else ""
+    about = f", {exception.access} of address 0x{exception.target:X}" if exception.access else ""
+    yield f"exception 0x{exception.code:08X}{name} at {exception.place}{about}"
+
+
+def _words(load: LoadTrace) -> Iterable[str]:
+    """The last that the process said before it failed: often its own reason."""
+    for label, text in (("wrote", load.output), ("said to a debugger", "\n".join(load.messages[-3:]))):
+        last = " / ".join(line.strip() for line in text.strip().splitlines()[-3:] if line.strip())
+        if last:
+            yield f"it {label}: {last[-_SHOWN:]}"
+
+
+def _hung(name: str, load: LoadTrace, facts: tuple[str, ...]) -> Finding:
+    return Finding(
+        "hang-on-load",
+        "error",
+        name,
+        f"Loading {name} did not end within the time limit; it was stopped.",
+        evidence=(f"stopped after {load.elapsed_ms / 1000:.1f} s", *facts),
+        remedy=Remedy(
+            "Try a longer --timeout; if that does not help, code of this DLL waits for something that never comes: "
+            "install another version of its package, and report this to its authors."
+        ),
+        proof="loader",
+    )
+
+
+def _died(name: str, code: int, facts: tuple[str, ...]) -> Finding:
+    row = loader.describe(code)
+    if code < _LOWEST_EXCEPTION:  # nobody's exception: it ended the process itself
+        what = f"its code ended the process with status {code}"
+    else:
+        what = str(row.get("text", "its code ended the process"))
+    return Finding(
+        "crash-on-load",
+        "error",
+        name,
+        f"The process that loaded {name} ended while it was loading: {what}.",
+        evidence=(f"exit code: 0x{code:08X}" + (f" ({row['name']})" if "name" in row else f" ({code})"), *facts),
+        remedy=_REMEDIES["crash-on-load"],
+        proof="loader",
+    )
+
+
+def _refused(name: str, code: int, facts: tuple[str, ...]) -> Finding:
+    row = loader.describe(code)
+    is_exception = code >= _LOWEST_EXCEPTION
+    finding = row.get("finding") or ("crash-on-load" if is_exception else "analysis-incomplete")
+    shown = f"0x{code:08X}" if is_exception else str(code)
+    what = row.get("text", "the loader gave no reason that is known")
+    return Finding(
+        finding,
+        "error",
+        name,
+        f"The loader refused {name} with code {shown}: {what}.",
+        evidence=(f"code: {shown}" + (f" ({row.get('status') or row.get('name')})" if row else ""), *facts),
+        remedy=_REMEDIES.get(finding, _UNPROVEN),
+        proof="loader",
+    )
+
+
+def _from_snaps(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
+    """What the loader itself told of a DLL that it did not find, and that the walk found (or would not look for)."""
+    if load.code != loader.MODULE_NOT_FOUND:
+        return
+    for snap in load.snaps:
+        if snap.kind != "not-found" or not snap.module:
+            continue
+        parent = ntpath.basename(snap.parent or "") or evidence.loading
+        status = f", status 0x{snap.status:08X}" if snap.status is not None else ""
+        yield Finding(
+            "missing-dll",
+            "error",
+            ntpath.basename(snap.module),
+            f"The loader did not find {snap.module}; {parent} needs it.",
+            needed_by=parent,
+            evidence=(f"told by the loader itself (loader snaps{status})",),
+            remedy=Remedy(f"Install what brings {ntpath.basename(snap.module)}, or reinstall the package of {parent}."),
+            proof="loader",
+        )
+        return
+
+
+_REMEDIES = {
+    "access-denied": Remedy(
+        "Give the account that runs Python the right to read and execute the file; close programs that hold it open."
+    ),
+    "out-of-memory": Remedy("Enlarge the paging file, or start fewer processes at once."),
+    "path-too-long": Remedy("Move the environment to a directory with a shorter path."),
+    "search-path-problem": Remedy(
+        "Check the directories given with --dll-dir: each must be an absolute path that exists."
+    ),
+    "blocked-by-antivirus": Remedy(
+        "Let the antivirus program restore the file, and report the false alarm to its makers."
+    ),
+    "blocked-by-policy": Remedy(
+        "Ask the administrator of this machine to allow the file; its signature or origin was not accepted."
+    ),
+    "side-by-side": Remedy("Install the redistributable that the event log (SideBySide, event 33 or 59) names."),
+    "init-failed": Remedy(
+        "Code of this DLL gave up. Install another version of its package, and report this to its authors."
+    ),
+    "crash-on-load": Remedy(
+        "Code of this DLL crashed. Install another version of its package, and report this to its authors."
+    ),
+}

@@ -1,0 +1,82 @@
+"""What the package around a file, or the program that imports it, adds to the answer."""
+
+from __future__ import annotations
+
+import ntpath
+from typing import TYPE_CHECKING
+
+from depwalk import search
+from depwalk.diagnosis.evidence import Finding, Remedy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from depwalk.diagnosis.evidence import Evidence
+
+_SHOWN = 4  # names in a sentence
+
+
+def only_by_import(evidence: Evidence) -> Iterable[Finding]:
+    """`not-searched`, as a note: DLLs that are found only because the package adds their directory when imported."""
+    found = [
+        module
+        for module in evidence.graph.modules[1:]
+        if module.rule is not None and module.rule.name == search.INFERRED and module.path
+    ]
+    if not found:
+        return
+    names = ", ".join(module.name for module in found[:_SHOWN])
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    directories = dict.fromkeys(
+        (module.rule.directory.path, module.rule.source) for module in found if module.rule and module.rule.directory
+    )
+    root = evidence.graph.root.name
+    yield Finding(
+        "not-searched",
+        "note",
+        found[0].name,
+        f"{root} finds {names}{more} only when its package is imported: loaded bare, it would not.",
+        needed_by=evidence.importer(found[0]),
+        evidence=tuple(f"{path}: added by {source}" for path, source in directories),
+        proof="inferred",
+    )
+
+
+def of_the_program(evidence: Evidence, errors: Sequence[Finding]) -> Iterable[Finding]:
+    """How the import or the program ended, where no DLL is the cause; and the failed loads that it got over."""
+    trace = evidence.imported
+    if trace is None:
+        return
+    for failed in trace.failed:
+        if failed is trace.fatal:
+            continue
+        name = ntpath.basename(failed.path)
+        code = f" (code {failed.code})" if failed.code else ""
+        yield Finding(
+            "analysis-incomplete",
+            "note",
+            name,
+            f"{name} did not load{code}, and the program went on without it.",
+            evidence=(failed.error,),
+            remedy=Remedy("To see why, run depwalk on it.", f'python -m depwalk "{failed.path}"'),
+            proof="loader",
+        )
+    if trace.ended_well or errors:
+        return
+    refused = trace.fatal is not None
+    if trace.uncaught:
+        what = "Python refused the file that the loader had loaded" if refused else "no DLL failed to load"
+        yield Finding(
+            "analysis-incomplete",
+            "error",
+            ntpath.basename(trace.fatal.path) if trace.fatal else trace.name,
+            f"It ended with {trace.uncaught[0]}, and {what}.",
+            evidence=trace.uncaught[1:],
+            remedy=Remedy("This is not the loader's doing: the traceback says what Python could not do."),
+            proof="loader",
+        )
+    else:
+        how = "was stopped at the time limit" if trace.timed_out else f"ended with status {trace.exit_code}"
+        yield Finding(
+            "analysis-incomplete", "warning", trace.name, f"It {how}, and no DLL failed to load.", proof="loader"
+        )

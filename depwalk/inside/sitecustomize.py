@@ -1,0 +1,33 @@
+"""Begins the recording in a Python that `depwalk run` started: PYTHONPATH leads here.
+
+A sitecustomize that this one hides is run afterwards, as if this one were not there.
+"""
+
+import contextlib
+import os
+import sys
+
+
+def _begin():
+    # type: () -> None
+    here = os.path.dirname(os.path.abspath(__file__))
+    folder = os.environ.get("DEPWALK_RECORD")
+    if folder:
+        sys.path.insert(0, here)
+        import child  # type: ignore[import-not-found]  # found on the path that leads here
+
+        del sys.modules["child"]
+        child.record_program(folder)
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+
+
+def _go_on():
+    # type: () -> None
+    this = sys.modules.pop("sitecustomize")
+    with contextlib.suppress(ImportError):
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401  (the next one on the path)
+    sys.modules.setdefault("sitecustomize", this)  # the import of this one is not over
+
+
+_begin()
+_go_on()

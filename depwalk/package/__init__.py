@@ -1,0 +1,256 @@
+"""What an installed package says, in its own Python source, about the DLLs of its extension modules.
+
+Nothing is imported or executed: the source is parsed, and followed as an import on Windows would run it. So this works
+on any system, for a Windows site-packages that lies anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING
+
+from depwalk.package.places import Finder, extensions_below
+from depwalk.package.run import Added, Preload, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Added", "Extension", "Found", "Package", "PackageNotFound", "Preload", "directories_for", "find"]
+
+# Of one file's import: what it adds to the search is near the top of its packages, and of those that these import.
+_MOST_FILES = 1000
+_DEEPEST_IN_OTHERS = 2
+_LONGEST_RECORD = 100_000
+
+
+class PackageNotFound(ValueError):  # noqa: N818  (as FileNotFound)
+    """No such module for Windows in the given directories; says so in one sentence, for a person."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """The import of one file: what its packages add to the DLL search before it is loaded, and load themselves.
+
+    `name` is its dotted name, or for a plain DLL that of its package ("" without one). `complete`: all that could run
+    was followed. `missing` are modules that are imported and are not in `site`; `notes` are sentences.
+    """
+
+    site: str
+    name: str
+    added: tuple[Added, ...]
+    preloads: tuple[Preload, ...]
+    complete: bool
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Extension:
+    """An extension that an import loads, with what had been added and loaded when it was reached.
+
+    `source` is the line that imports it, "" where none does.
+    """
+
+    module: str
+    path: str
+    source: str
+    added: tuple[Added, ...]
+    preloads: tuple[Preload, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """An importable name: "package" (`path` is its directory), "module" or "extension" (`path` is the file).
+
+    `extensions` stand in the order in which importing it reaches them. `reached` is False if none of its own is: then
+    those that lie below it follow, sorted. `added` and `preloads` are all that the whole import adds and loads.
+    """
+
+    name: str
+    kind: str
+    path: str
+    extensions: tuple[Extension, ...]
+    reached: bool
+    added: tuple[Added, ...]
+    preloads: tuple[Preload, ...]
+    complete: bool
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def directories_for(
+    path: str, *, prefix: str | None = None, minor: int | None = None, architecture: str | None = None
+) -> Package:
+    """What is added to the DLL search before the extension or DLL at `path` is loaded, by importing it.
+
+    It would be imported by Python 3.`minor` for `architecture` ("x64", "x86", "arm64") with this `prefix`; what depends
+    on one that is not given stays undecided or unknown.
+    """
+    full = os.path.abspath(path)
+    site = _site_of(full)
+    *folders, file = os.path.relpath(full, site).split(os.sep)
+    is_module = file.lower().endswith(".pyd") and all(folder.isidentifier() for folder in folders)
+    name = ".".join([*folders, file.partition(".")[0]]) if is_module else _package_of(site, folders)
+    run = Run((site,), Finder(minor, architecture), prefix, minor, architecture)
+    run.stop = name if is_module else full
+    run.most_files, run.deepest_in_others = _MOST_FILES, _DEEPEST_IN_OTHERS
+    if name:
+        run.follow(name)
+    own = next((one for one in run.extensions if is_module and one.module == name), None)
+    added, preloads = (run.added, run.preloads) if own is None else (own.added, own.preloads)
+    added = [*added, *_conventions(run, name.partition(".")[0])]
+    return Package(site, name, tuple(added), tuple(preloads), run.complete, tuple(run.missing), tuple(run.notes))
+
+
+def find(
+    name: str,
+    sites: Sequence[str],
+    *,
+    prefix: str | None = None,
+    minor: int | None = None,
+    architecture: str | None = None,
+    most: int = 1000,
+) -> Found:
+    """Where the module `name` lies in these site directories, and the extensions that importing it loads.
+
+    For `prefix`, `minor` and `architecture` see directories_for; of several extensions of one module that for this
+    Python is taken. After `most` extensions no more are looked for. Raises PackageNotFound.
+    """
+    directories = tuple(os.path.abspath(site) for site in sites)
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
+        raise PackageNotFound(f"{name!r} is not the name of a module.")
+    run = Run(directories, Finder(minor, architecture), prefix, minor, architecture, stop=name, most=most)
+    run.follow(name)
+    module = run.modules.get(name)
+    if module is None:
+        raise PackageNotFound(_not_found(name, run))
+    kind = "package" if module.directories else "module"
+    path = module.directories[0] if module.directories else module.path
+    conventions = {top: _conventions(run, top) for top in {one.partition(".")[0] for one in run.modules}}
+    added = (*run.added, *(one for top in conventions.values() for one in top))
+    preloads = tuple(run.preloads)
+    extensions = []
+    for one in run.extensions:
+        by_convention = conventions.get(one.module.partition(".")[0], [])
+        extensions.append(
+            Extension(one.module, one.path, one.source, (*one.added, *by_convention), tuple(one.preloads))
+        )
+    if any(one.path == module.path for one in extensions):
+        kind = "extension"
+    own = [path, *(one for star in module.stars if star in run.modules for one in run.modules[star].directories)]
+    reached = any(_is_below(one.path, directory) for one in extensions for directory in own)
+    below, foreign = ([], False) if reached else extensions_below(path, run.finder, most=most)
+    for file in below:
+        dotted = [*name.split("."), *os.path.relpath(file, path).split(os.sep)]
+        dotted[-1] = dotted[-1].partition(".")[0]
+        extensions.append(Extension(".".join(dotted), file, "", added, preloads))
+    if (foreign or run.foreign) and not extensions:
+        raise PackageNotFound(
+            f"{name} in {path} is not for Windows: its extensions are for another system; "
+            "--site names the site-packages directory of a Windows Python."
+        )
+    return Found(
+        name,
+        kind,
+        path,
+        tuple(extensions),
+        reached,
+        added,
+        preloads,
+        run.complete,
+        tuple(one for one in run.missing if one != name),
+        tuple(run.notes),
+    )
+
+
+def _not_found(name: str, run: Run) -> str:
+    where = ", ".join(run.sites) or "no directory at all"
+    parent = name.rpartition(".")[0]
+    while parent and parent not in run.modules:
+        parent = parent.rpartition(".")[0]
+    if parent:
+        module = run.modules[parent]
+        return f"{parent} is in {module.path or module.directories[0]}, but it has no module {name}."
+    return f"There is no module {name.partition('.')[0]} in {where}; --site names the directory that has it."
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(os.path.join(directory, ""))
+
+
+def _site_of(path: str) -> str:
+    """The directory from which a file is imported: site-packages, an unpacked wheel, or what holds its package."""
+    directory = os.path.dirname(path)
+    outermost = directory
+    while True:
+        if os.path.isfile(os.path.join(directory, "__init__.py")):
+            outermost = os.path.dirname(directory)
+        parent = os.path.dirname(directory)
+        name = os.path.basename(directory).lower()
+        if name in ("site-packages", "dist-packages") or any(_distributions(directory)):
+            return directory
+        if parent == directory:
+            return outermost
+        directory = parent
+
+
+def _package_of(site: str, folders: list[str]) -> str:
+    """The package that a DLL belongs to, by where it lies: torch for torch/lib, numpy for numpy.libs."""
+    if folders and folders[0].endswith(".libs"):
+        return folders[0][: -len(".libs")]
+    packages = list(
+        takewhile(
+            lambda depth: os.path.isfile(os.path.join(site, *folders[:depth], "__init__.py")),
+            range(1, len(folders) + 1),
+        )
+    )
+    return ".".join(folders[: len(packages)])
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def _distributions(site: str) -> Iterable[str]:
+    return (name for name in _names(site) if name.endswith(".dist-info"))
+
+
+def _conventions(run: Run, package: str) -> list[Added]:
+    """`NAME.libs` beside a package that no source adds: wheel repair tools put a distribution's DLLs there.
+
+    Where a source names it, that is followed instead, unless what it adds could not be told.
+    """
+    found = []
+    for site in run.sites:
+        for name in _names(site):
+            directory = os.path.join(site, name)
+            if not name.lower().endswith(".libs") or not os.path.isdir(directory):
+                continue
+            known = any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in run.added)
+            told = name.lower() in run.mentioned and not run.unknown_directory
+            if not known and not told and _belongs(site, name[: -len(".libs")], package):
+                found.append(Added(directory, f"convention: {name}", ""))
+    return found
+
+
+def _belongs(site: str, distribution: str, package: str) -> bool:
+    """Whether a distribution is, or by its RECORD brings, this package."""
+    if distribution == package:
+        return True
+    for folder in _distributions(site):
+        if _canonical(folder.partition("-")[0]) == _canonical(distribution):
+            record = os.path.join(site, folder, "RECORD")
+            with contextlib.suppress(OSError), open(record, encoding="utf-8", errors="replace") as file:
+                return any(line.lstrip('"').startswith(package + "/") for line in islice(file, _LONGEST_RECORD))
+    return False
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "_", name).lower()
