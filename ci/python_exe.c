@@ -1,5 +1,5 @@
 /* python.exe of the test bed: what the official one does, Py_Main on the wide arguments.
- * No C start-up code is linked in: the universal CRT, which python311.dll brings anyway, splits the command line. */
+ * No C start-up code is linked in: the universal CRT, which the Python DLL brings anyway, splits the command line. */
 #define IMPORTED __declspec(dllimport)
 
 typedef unsigned short wide; /* wchar_t of Windows, without a header */

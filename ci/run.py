@@ -3,7 +3,7 @@
 python3 ci/run.py test [--host | --windows] [pytest arguments]
 python3 ci/run.py demo
 python3 ci/run.py bed
-python3 ci/run.py python [--arch x86] [arguments of the Windows Python]
+python3 ci/run.py python [--arch x86] [--cpu Nehalem] [arguments of the Windows Python]
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ SOURCES = (
     "pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "README.md", "LICENSE",
     "csrc", "depwalk",
 )  # fmt: skip
-GENERATED = ("__pycache__", "_core.*", "_binding.py")
+GENERATED = ("__pycache__", "_core*", "_binding.py")
+OTHER_CPU = "Nehalem"  # a model of qemu, without AVX
+PROCESSOR_TESTS = "tests/processor"  # for it alone; elsewhere they skip themselves
 TENSORFLOW = "tensorflow-2.0.0-cp37-win_amd64/tensorflow_core/python"
 TENSORFLOW_MODULE = f"{TENSORFLOW}/_pywrap_tensorflow_internal.pyd"
 
@@ -93,9 +95,12 @@ def main() -> int:
     commands.add_parser("bed", help="only set the test bed up")
     python = commands.add_parser("python", allow_abbrev=False, help="run a Windows Python of the bed")
     python.add_argument("--arch", choices=sorted(bed.ARCHITECTURES), default="x64")
+    python.add_argument("--cpu", default="", help="a model of qemu's processors, such as Nehalem (x64 only)")
     options, rest = parser.parse_known_args()
     if rest and options.command not in ("test", "python"):
         parser.error(f"unexpected arguments: {' '.join(rest)}")
+    if options.command == "python" and options.cpu and options.arch != bed.X64.name:
+        parser.error("--cpu: only x64 programs run on another processor")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the bed is closed
     try:
@@ -109,7 +114,7 @@ def main() -> int:
             if options.command == "demo":
                 return demo_command()
             if options.command == "python":
-                return python_command(rest, options.arch)
+                return python_command(rest, options.arch, options.cpu)
             return bed_command()
     except prerequisites.MissingPrerequisiteError as error:
         say(str(error))
@@ -130,20 +135,26 @@ def enter_namespace() -> None:
 
 
 def bed_command() -> int:
-    """Set the bed up and let both Windows Pythons say what they are."""
+    """Set the bed up and let every Windows Python say what it is."""
     host_python = fetch.host_environment()
-    fetch.unpack_patients(host_python)
+    fetch_material(host_python)
     if ON_WINDOWS:
         return 0
     with bed.open_bed(host_python) as the_bed:
         code = "import sys; print(sys.version)"
-        answers = [the_bed.python("-c", code, arch=arch) for arch in bed.ARCHITECTURES]
+        answers = [the_bed.wine(program, "-c", code) for program in bed.PYTHON_PROGRAMS]
     for answer in answers:
         say(answer.stdout.strip() + answer.stderr)
     return max(answer.returncode for answer in answers)
 
 
-def python_command(args: Sequence[str], arch: str) -> int:
+def fetch_material(host_python: Path) -> None:
+    """Unpack the patients and make the sites: what tests of both sides read."""
+    fetch.unpack_patients(host_python)
+    fetch.prepare_sites(host_python)
+
+
+def python_command(args: Sequence[str], arch: str, cpu: str) -> int:
     """Run a Windows Python of the bed, with the depwalk of the checkout installed."""
     host_python = fetch.host_environment()
     if ON_WINDOWS:
@@ -151,7 +162,7 @@ def python_command(args: Sequence[str], arch: str) -> int:
     with bed.open_bed(host_python) as the_bed:
         if (CHECKOUT / "setup.py").exists():
             install_in_bed(host_python, the_bed, bed.ARCHITECTURES[arch])
-        answer = the_bed.python(*args, arch=arch, env=test_paths(windows_paths=True))
+        answer = the_bed.python(*args, arch=arch, cpu=cpu, env=test_paths(windows_paths=True))
     sys.stdout.write(answer.stdout)
     sys.stderr.write(answer.stderr)
     return answer.returncode
@@ -164,7 +175,7 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
     """Run the checks and the tests of one side or of both."""
     report = Report()
     host_python = fetch.host_environment()
-    fetch.unpack_patients(host_python)
+    fetch_material(host_python)
     report.run("building the test DLLs", functools.partial(build_zoo, host_python))
     if host:
         report.run("host: build and install", functools.partial(install_on_host, host_python))
@@ -208,10 +219,17 @@ def test_paths(*, windows_paths: bool) -> dict[str, str]:
     """Return the variables that tell tests where things are, as the given side names them."""
     name = bed.Bed.windows_path if windows_paths else str
     runtime = bed.RUNTIME_37 if windows_paths else str(CACHE / "runtime-cp37")
+    sites = {
+        "DEPWALK_" + site.upper().replace("-", "_"): f"C:\\{site}" if windows_paths else str(CACHE / site)
+        for site in fetch.SITES
+    }
+    pythons = {"DEPWALK_PYTHONS": ";".join(bed.PYTHON_PROGRAMS)} if windows_paths else {}
     return {
         "DEPWALK_PATIENTS": name(fetch.PATIENTS),
         "DEPWALK_ZOO": name(CACHE / "zoo"),
         "DEPWALK_RUNTIME_37": runtime,
+        **sites,
+        **pythons,
     }
 
 
@@ -299,7 +317,7 @@ def host_pytest(host_python: Path, args: Sequence[str]) -> int:
 
 
 def windows_tests(report: Report, host_python: Path, args: Sequence[str]) -> None:
-    """Run the tests on both Windows Pythons of the bed."""
+    """Run the tests on both Windows Pythons of the bed, and those of another processor on that."""
     opened: list[bed.Bed] = []
     with contextlib.ExitStack() as stack:
 
@@ -314,6 +332,18 @@ def windows_tests(report: Report, host_python: Path, args: Sequence[str]) -> Non
                 report.run(f"Windows {arch.name}: build and install", install)
                 test = functools.partial(bed_pytest, the_bed, arch, args)
                 report.run(f"Windows {arch.name}: pytest", test)
+            processor_args = processor_arguments(args)
+            if processor_args:
+                test = functools.partial(bed_pytest, the_bed, bed.X64, processor_args, OTHER_CPU)
+                report.run(f"Windows x64 on {OTHER_CPU}: pytest", test)
+
+
+def processor_arguments(args: Sequence[str]) -> list[str]:
+    """Return pytest's arguments for the other processor; none when there is no such test, or others are chosen."""
+    paths = [arg for arg in args if arg.startswith("tests")]
+    if not (CHECKOUT / PROCESSOR_TESTS).is_dir() or not all(path.startswith(PROCESSOR_TESTS) for path in paths):
+        return []
+    return list(args) if paths else [*args, PROCESSOR_TESTS]
 
 
 def install_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) -> int:
@@ -340,21 +370,24 @@ def install_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) 
     return 0
 
 
-def bed_pytest(the_bed: bed.Bed, arch: bed.Architecture, args: Sequence[str]) -> int:
-    """Run the tests in a Windows Python."""
+def bed_pytest(the_bed: bed.Bed, arch: bed.Architecture, args: Sequence[str], cpu: str = "") -> int:
+    """Run the tests in a Windows Python, on the processor `cpu` if one is given."""
     work = f"work-{arch.name}"
     workplace = the_bed.prefix / "drive_c" / work
     workplace.mkdir(exist_ok=True)
-    tools = {
+    variables = {
         "PYTHONPYCACHEPREFIX": f"C:\\{work}\\pycache",
         "HYPOTHESIS_STORAGE_DIRECTORY": f"C:\\{work}\\hypothesis",
     }
+    if cpu:
+        variables["DEPWALK_CPU"] = cpu
     answer = the_bed.python(
         *pytest_arguments(args, the_bed.windows_path),
         "--basetemp",
         f"C:\\{work}\\tmp",
         arch=arch.name,
-        env=tools | test_paths(windows_paths=True),
+        cpu=cpu,
+        env=variables | test_paths(windows_paths=True),
         cwd=workplace,
         timeout=PYTEST_TIMEOUT,
         stream=True,
