@@ -200,11 +200,7 @@ def _as_imported(path: str, target: Target) -> Target:
 def _look_closer(path: str, evidence: diagnosis.Evidence, timeout: float) -> diagnosis.Evidence:
     """If the loader refuses a file in which nothing is wrong, ask it for each dependency, and for the story."""
     trace = evidence.load
-    if trace is None or trace.loaded or not loader.can_load(path, evidence.target):
-        return evidence
-    findings = diagnosis.diagnose(replace(evidence, load=None, imported=None))
-    explained = any(finding.severity == "error" for finding in findings)
-    if explained and trace.code is not None and trace.code in diagnosis.loads.BEFORE_CODE_RUNS:
+    if trace is None or diagnosis.is_explained(evidence) or not loader.can_load(path, evidence.target):
         return evidence
     return replace(evidence, load=loader.look_closer(trace, path, evidence.graph, evidence.target, timeout))
 

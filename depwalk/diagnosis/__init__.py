@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from depwalk.diagnosis import (
@@ -11,6 +12,7 @@ from depwalk.diagnosis import (
     loads,
     missing,
     packages,
+    processor,
     pythons,
     runtimes,
     suppliers,
@@ -21,7 +23,7 @@ from depwalk.diagnosis.evidence import Evidence, Finding, Remedy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Basis", "Evidence", "Finding", "Remedy", "Verdict", "diagnose", "verdict"]
+__all__ = ["Basis", "Evidence", "Finding", "Remedy", "Verdict", "diagnose", "is_explained", "verdict"]
 
 Verdict = Literal["loads", "fails", "unknown"]
 Basis = Literal["loader", "static"]
@@ -69,6 +71,17 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
     return tuple(
         sorted(reconciled, key=lambda finding: (_SEVERITIES[finding.severity], depths.get(finding.module.lower(), 0)))
     )
+
+
+def is_explained(evidence: Evidence) -> bool:
+    """Whether a failed load needs no closer look: the files, or what was seen of it, tell the cause."""
+    if evidence.load is None or evidence.load.loaded:
+        return True
+    if any(finding.code in processor.CODES for finding in diagnose(evidence)):
+        return True
+    static = diagnose(replace(evidence, load=None, imported=None))
+    in_files = any(finding.severity == "error" for finding in static)
+    return in_files and evidence.load.code in loads.BEFORE_CODE_RUNS
 
 
 def verdict(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Verdict, Basis]:

@@ -36,7 +36,7 @@ _UNPROVEN = Remedy(
 
 def from_load(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
     """The causes of a load that failed although nothing is wrong with the files, one for each module at fault."""
-    told = list(_from_snaps(evidence, load))
+    told = [*_by_processor(evidence, load), *_from_snaps(evidence, load)]
     if told:
         yield from told
     elif load.failures:
@@ -48,6 +48,23 @@ def from_load(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
         yield _root(evidence, load)
 
 
+def _by_processor(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
+    """An instruction that this processor does not have: the module that holds it is at fault, whoever called it."""
+    exception = fatal(load, load.code, load.exit_code)
+    if exception is None:
+        return
+    path = exception.module or evidence.loading
+    finding = processor.illegal_instruction(
+        evidence, ntpath.basename(path), exception, (*_exception_facts(exception), *_words(load))
+    )
+    if finding is not None:
+        same = [found for found in evidence.graph.modules[1:] if (found.path or "").lower() == path.lower()]
+        needed_by = evidence.importer(same[0]) if same else ""
+        yield replace(
+            finding, needed_by=needed_by, evidence=(*finding.evidence, *(evidence.chain(same[0]) if same else ()))
+        )
+
+
 def _ended_alike(failure: Failure, load: LoadTrace) -> bool:
     """Whether a module fails alone as the whole load did: then it is its cause, and others are further ones."""
     if load.timed_out:
@@ -56,13 +73,9 @@ def _ended_alike(failure: Failure, load: LoadTrace) -> bool:
 
 
 def _root(evidence: Evidence, load: LoadTrace) -> Finding:
-    """Nothing that it needs is at fault: the file itself, or where the exception says."""
+    """Nothing that it needs fails alone: it is the file itself, wherever its code was when it happened."""
     exception = fatal(load, load.code, load.exit_code)
-    name = evidence.loading
-    if exception is not None and exception.module and not _is_runtime(exception.module):
-        name = ntpath.basename(exception.module)
-    finding = _finding(evidence, load, name, load.code, load.exit_code, exception)
-    return _needed(evidence, finding, exception.module if exception else None)
+    return _finding(load, evidence.loading, load.code, load.exit_code, exception)
 
 
 def _alone(evidence: Evidence, load: LoadTrace, failure: Failure) -> Finding:
@@ -72,7 +85,7 @@ def _alone(evidence: Evidence, load: LoadTrace, failure: Failure) -> Finding:
     exception = fatal(load, failure.code, failure.exit_code)
     if exception is not None and exception.module and ntpath.basename(exception.module).lower() != name.lower():
         exception = None if not _is_runtime(exception.module) else exception
-    finding = _finding(evidence, load, name, failure.code, failure.exit_code, exception)
+    finding = _finding(load, name, failure.code, failure.exit_code, exception)
     module = next((found for found in evidence.graph.modules if found.path == failure.path), evidence.graph.root)
     importer = evidence.importer(module)
     facts = (
@@ -99,17 +112,7 @@ def _alone(evidence: Evidence, load: LoadTrace, failure: Failure) -> Finding:
     return replace(finding, needed_by=importer, evidence=facts, also=failure.circle)
 
 
-def _needed(evidence: Evidence, finding: Finding, path: str | None) -> Finding:
-    """With who needs the module, if it is another than the file itself."""
-    same = [found for found in evidence.graph.modules[1:] if path and (found.path or "").lower() == path.lower()]
-    if not same:
-        return finding
-    chain = evidence.chain(same[0])
-    return replace(finding, needed_by=evidence.importer(same[0]), evidence=(*finding.evidence, *chain))
-
-
 def _finding(
-    evidence: Evidence,
     load: LoadTrace,
     name: str,
     code: int | None,
@@ -118,10 +121,6 @@ def _finding(
 ) -> Finding:
     """The finding of one module: by the exception if there was one, by how the process ended, by the loader's code."""
     facts = (*_exception_facts(exception), *_words(load))
-    if exception is not None:
-        by_processor = processor.illegal_instruction(evidence, name, exception, facts)
-        if by_processor is not None:
-            return by_processor
     if code is None and exit_code is None:
         return _hung(name, load, facts)
     return _died(name, exit_code or 0, facts) if code is None else _refused(name, code, facts)

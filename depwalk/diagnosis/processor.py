@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from depwalk.diagnosis.evidence import Evidence
     from depwalk.loader import Raised
 
+CODES = ("cpu-feature-missing", "cpu-feature-disabled")
 ILLEGAL_INSTRUCTION = 0xC000001D
 
 
@@ -25,9 +26,11 @@ def illegal_instruction(evidence: Evidence, name: str, exception: Raised, facts:
     processor = cpu.live()
     if found is None or found.kind or processor is None:
         return None
-    feature = processor.feature(found.feature)
-    if feature is None or feature.usable:
+    lacking = next((name for name in found.needs if name != isa.BASE and not processor.feature(name).usable), None)
+    if lacking is None:
         return None
+    feature = processor.feature(lacking)
+    label = cpu.label(lacking)
     told = (
         *facts,
         f"instruction there: {exception.code_bytes.hex(' ')} ({found.label}, {found.encoding} encoding)",
@@ -38,12 +41,12 @@ def illegal_instruction(evidence: Evidence, name: str, exception: Raised, facts:
             "cpu-feature-disabled",
             "error",
             name,
-            f"{name} runs {found.label} instructions while it is loaded; this processor has them, but Windows does not "
+            f"{name} runs {label} instructions while it is loaded; this processor has them, but Windows does not "
             "let programs use them.",
             evidence=told,
             remedy=Remedy(
-                f"Enable {found.label}: update Windows, undo `bcdedit /set xsavedisable`, or let the virtual machine "
-                f"pass {found.label} on. Otherwise use a build of the package without {found.label}."
+                f"Enable {label}: update Windows, undo `bcdedit /set xsavedisable`, or let the virtual machine "
+                f"pass {label} on. Otherwise use a build of the package without {label}."
             ),
             proof="loader",
         )
@@ -51,10 +54,10 @@ def illegal_instruction(evidence: Evidence, name: str, exception: Raised, facts:
         "cpu-feature-missing",
         "error",
         name,
-        f"{name} runs {found.label} instructions while it is loaded, and this processor does not have {found.label}.",
+        f"{name} runs {label} instructions while it is loaded, and this processor does not have {label}.",
         evidence=told,
         remedy=Remedy(
-            f"Use a build of the package for processors without {found.label}, or an older version that has one; "
+            f"Use a build of the package for processors without {label}, or an older version that has one; "
             "no DLL that could be installed helps."
         ),
         proof="loader",

@@ -66,8 +66,8 @@ class Extension:
 class Found:
     """An importable name: "package" (`path` is its directory), "module" or "extension" (`path` is the file).
 
-    `extensions` stand in the order in which importing it reaches them. `reached` is False if none of its own is: then
-    those that lie below it follow, sorted. `added` and `preloads` are all that the whole import adds and loads.
+    `extensions` stand in the order in which importing it reaches them. If none of its own is reached though it has
+    some, `reached` is False and those follow, sorted. `added` and `preloads` are all that the import adds and loads.
     """
 
     name: str
@@ -142,8 +142,8 @@ def find(
     if any(one.path == module.path for one in extensions):
         kind = "extension"
     own = [path, *(one for star in module.stars if star in run.modules for one in run.modules[star].directories)]
-    reached = any(_is_below(one.path, directory) for one in extensions for directory in own)
-    below, foreign = ([], False) if reached else extensions_below(path, run.finder, most=most)
+    is_own = any(_is_below(one.path, directory) for one in extensions for directory in own)
+    below, foreign = ([], False) if is_own else extensions_below(path, run.finder, most=most)
     for file in below:
         dotted = [*name.split("."), *os.path.relpath(file, path).split(os.sep)]
         dotted[-1] = dotted[-1].partition(".")[0]
@@ -158,7 +158,7 @@ def find(
         kind,
         path,
         tuple(extensions),
-        reached,
+        not below,
         added,
         preloads,
         run.complete,

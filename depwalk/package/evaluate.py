@@ -30,7 +30,7 @@ Call = Callable[[ast.Call, object, list[Values], dict[str, Values], "Scope"], "V
 _MOST_VALUES = 16
 _LONGEST_TEXT = 4096
 _LONGEST_LIST = 1024
-_MOST_STEPS = 3_000_000
+_MOST_STEPS = 2_000_000
 
 
 class Spent(Exception):  # noqa: N818  (it says what became of the budget)
@@ -302,11 +302,15 @@ class Evaluator:
             "glob": lambda path, pattern: [_path(one) for one in self._glob(_joined(path, pattern))],
         }
 
-    def value(self, node: ast.expr | None, scope: Scope) -> Values:
-        """The possible values of an expression. Every call in it is made, whatever the value."""
-        self._steps += 1
+    def spend(self, steps: int) -> None:
+        """Count work done, in expressions or the like. Spent when it is too much."""
+        self._steps += steps
         if self._steps > _MOST_STEPS:
             raise Spent
+
+    def value(self, node: ast.expr | None, scope: Scope) -> Values:
+        """The possible values of an expression. Every call in it is made, whatever the value."""
+        self.spend(1)
         if node is None:
             return (None,)
         if isinstance(node, ast.Constant):

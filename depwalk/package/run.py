@@ -21,6 +21,7 @@ from depwalk.package.evaluate import (
     Spent,
     Values,
     absolute,
+    each,
     items_of,
     merged,
     text,
@@ -247,6 +248,13 @@ class Run:
             self.complete = False
             raise _Stop
 
+    def _module_at(self, path: str) -> str:
+        """The dotted name of an extension that is loaded by its path."""
+        folder, file = os.path.split(path)
+        site = next((site for site in self.sites if folder.startswith(os.path.join(site, ""))), folder)
+        folders = [] if site == folder else os.path.relpath(folder, site).split(os.sep)
+        return ".".join([*folders, file.partition(".")[0]])
+
     def _run(self, module: Module) -> None:
         tree = self._parse(module)
         before = self._undecided, self._returned
@@ -274,6 +282,7 @@ class Run:
             else:
                 with open(module.path, "rb") as file:
                     source = file.read()
+                self._evaluator.spend(len(source) // 100)
                 if b".libs" in source:
                     names = re.findall(rb"[\w.-]{1,99}\.libs\b", source)
                     self.mentioned.update(name.decode().lower() for name in names)
@@ -315,6 +324,7 @@ class Run:
 
     def _statement(self, node: ast.stmt, scope: Scope) -> str:  # noqa: C901, PLR0912  (one branch for each kind)
         value = self._evaluator.value
+        self._evaluator.spend(1)
         left = ""
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             self._bind(node.name, (Function(node, scope),), scope)
@@ -480,9 +490,9 @@ class Run:
         elif name in ("importlib.import_module", "builtins.__import__", "imp.load_module"):
             return self._import_by_call(name, args, named, scope.module, source)
         elif name in ("imp.load_dynamic", "importlib.util.spec_from_file_location"):
-            for path in args[1] if len(args) > 1 else named.get("location", UNKNOWN):
+            for path in each(absolute, args[1] if len(args) > 1 else named.get("location", UNKNOWN)):
                 if isinstance(path, str) and path.lower().endswith(".pyd"):
-                    self._reach(os.path.basename(path).partition(".")[0], path, source)
+                    self._reach(self._module_at(path), path, source)
         elif name == "importlib.machinery.FileFinder" and args:
             return args[0]  # all that is asked of it is where a module of its directory lies
         elif isinstance(node.func, ast.Attribute) and node.func.attr == "find_spec" and args:
@@ -538,7 +548,7 @@ class Run:
             if all(os.path.normcase(one.path) != os.path.normcase(path) for one in self.preloads):
                 self.preloads.append(Preload(path, how, source))
             if path.lower().endswith(".pyd"):
-                self._reach(os.path.basename(path).partition(".")[0], path, source)
+                self._reach(self._module_at(path), path, source)
             elif os.path.normcase(path) == os.path.normcase(self.stop):
                 raise _Stop
 
