@@ -153,16 +153,23 @@ class _Walk:
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
         system32 = self.target.system_directories[0]
-        before = (*self.target.preloads, *self.target.loaded)
-        places = [(Directory(os.path.dirname(path)), os.path.basename(path)) for path in before]
+        places = [(Directory(os.path.dirname(path)), os.path.basename(path)) for path in self.target.loaded]
         if self.target.python is not None:
             places = [(self.target.python.directory, name) for name in self.target.python.own_dlls()] + places
             places += [(system32, name) for name in tables.table("pythons.toml")["loaded"]["system"]]
         for place, name in places:
             rule = Rule("directory", "System32" if place.system else "loaded before", "windows-loader 1.4", place)
             found = search.find(name, "", (rule,), self.process)
-            if found.status in ("found", "system"):
-                self.process.loaded.setdefault(name.lower(), found)
+            self._has_loaded(name, found)
+        for path in self.target.preloads:
+            name, directory = os.path.basename(path), os.path.dirname(path)
+            rule = Rule("directory", "loaded by its package (inferred)", "windows-loader 1.4", Directory(directory))
+            rules = (rule,) if directory else search.by_name(self.target)
+            self._has_loaded(name, search.find(name, "", rules, self.process))
+
+    def _has_loaded(self, name: str, found: Resolution) -> None:
+        if found.status in ("found", "system"):
+            self.process.loaded.setdefault(name.lower(), found)
 
     def _module(self, found: Resolution, depth: int, rules: tuple[Rule, ...], *, delayed: bool) -> int:
         """The id of a module, new or known; a new one that is there will be followed."""

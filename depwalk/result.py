@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from depwalk.image import Image
     from depwalk.loader import LoadTrace
     from depwalk.loader.imports import ImportTrace
+    from depwalk.package import Extension, Package
     from depwalk.target import Target
     from depwalk.target.python import Build
     from depwalk.wheel import Distribution
@@ -59,17 +60,18 @@ def diagnose(
     *,
     load: bool = True,
     timeout: float = choices.TIMEOUT,
-    imported_as: str = "",
+    reached: Extension | None = None,
 ) -> Result:
     """Walk a file and, where this machine can and `load` allows it, let the real loader decide.
 
-    `target` makes the target from the file's image; `timeout` is in seconds. Raises image.UnreadableFile for what is no
-    PE file, and ValueError for a target that does not fit.
+    `target` makes the target from the file's image; `timeout` is in seconds; `reached` is what the source of a package
+    says of the file, if that is known. Raises image.UnreadableFile for what is no PE file, and ValueError for a target
+    that does not fit.
     """
     started = time.perf_counter()
     name = os.fspath(path)
     file = image.read(name)
-    chosen = _as_imported(name, target(file))
+    chosen = _as_imported(name, target(file), reached)
     walked = graph.walk(name, file, chosen)
     evidence = diagnosis.Evidence(walked, chosen, python.built_for(file), wheel.distribution_of(name))
     if load and loader.can_load(name, chosen):
@@ -78,7 +80,7 @@ def diagnose(
         except OSError as error:
             evidence = replace(evidence, not_asked=str(error))
         evidence = _look_closer(name, evidence, timeout)
-    return _result(name, evidence, started, imported_as=imported_as)
+    return _result(name, evidence, started, imported_as=reached.module if reached else "")
 
 
 def diagnose_import(
@@ -101,7 +103,7 @@ def diagnose_import(
         return [_of_trace(imports.trace_import(name, chosen, timeout, sites), chosen, started, timeout)]
     asked = chosen.python
     found = package.find(name, sites, minor=asked.minor if asked else None, architecture=chosen.architecture)
-    return [diagnose(item.path, target, load=False, imported_as=item.module) for item in found.extensions]
+    return [diagnose(item.path, target, load=False, reached=item) for item in found.extensions]
 
 
 def diagnose_caught(
@@ -123,7 +125,7 @@ def diagnose_caught(
     if file is None:
         evidence = diagnosis.Evidence(graph.of_names("this process", [path], here), here, None)
         return _result(path, evidence, started, imported_as="")
-    here = _as_imported(path, here)
+    here = _as_imported(path, here, None)
     walked = graph.walk(path, file, here)
     evidence = diagnosis.Evidence(walked, here, python.built_for(file), wheel.distribution_of(path))
     if load and loader.can_load(path, here):
@@ -187,9 +189,12 @@ def _evidence_of(path: str, trace: ImportTrace, target: Target) -> diagnosis.Evi
     return diagnosis.Evidence(walked, target, python.built_for(file), found, load=trace.load, imported=trace)
 
 
-def _as_imported(path: str, target: Target) -> Target:
-    """With what the file's package adds when it is imported (its own source says so)."""
-    found = package.directories_for(path)
+def _as_imported(path: str, target: Target, reached: Extension | None) -> Target:
+    """With what the file's package adds when it is imported: its own source says so."""
+    found: Extension | Package | None = reached
+    if found is None:
+        minor = target.python.minor if target.python else None
+        found = package.directories_for(path, minor=minor, architecture=target.architecture)
     return replace(
         target,
         inferred=tuple(Inferred(added.directory, added.source) for added in found.added),

@@ -11,7 +11,8 @@ import sys
 import time
 from typing import Any, Dict, List, Optional
 
-PYTHON_IMPORT = 0x1100  # LOAD_LIBRARY_SEARCH_DEFAULT_DIRS | LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, since 3.8
+DEFAULT_DIRS = 0x1000  # LOAD_LIBRARY_SEARCH_DEFAULT_DIRS
+PYTHON_IMPORT = 0x1100  # the same and LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR: an import since 3.8
 ALTERED = 0x8  # LOAD_WITH_ALTERED_SEARCH_PATH, before
 LONGEST = 500  # characters of an exception's text
 EVENTS = ("import", "os.add_dll_directory", "ctypes.dlopen")  # audit events that are recorded
@@ -109,8 +110,8 @@ def load_files(request: Dict[str, Any], record: Record, folder: str) -> None:
     directories = request["directories"]
     if request["watch"]:
         core.watch(os.path.join(folder, "exceptions"))
-    for path in request["preload"]:
-        core.load(path, [], PYTHON_IMPORT)
+    for path in request["preload"]:  # by its full path, or by its name alone
+        core.load(path, [], PYTHON_IMPORT if os.path.isabs(path) else DEFAULT_DIRS)
     known = set(core.modules())
     record.note(ready=True, bases=core.bases())
     for path in request["load"]:
