@@ -47,6 +47,7 @@ class Result:
     cpu: str | None = None  # brand of this machine's processor, if it is the one in question
     imported: ImportTrace | None = None
     imported_as: str = ""  # the name whose import loads the file, if that is what was asked about
+    optional: bool = False  # that import goes on without the file
 
     @property
     def name(self) -> str:
@@ -80,7 +81,8 @@ def diagnose(
         except OSError as error:
             evidence = replace(evidence, not_asked=str(error))
         evidence = _look_closer(name, evidence, timeout)
-    return _result(name, evidence, started, imported_as=reached.module if reached else "")
+    found = _result(name, evidence, started, imported_as=reached.module if reached else "")
+    return replace(found, optional=reached is not None and reached.optional)
 
 
 def diagnose_import(

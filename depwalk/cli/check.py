@@ -63,7 +63,7 @@ def execute(options: argparse.Namespace) -> int:
             print(f"depwalk: {error}", file=sys.stderr)
             statuses.append(choices.USAGE)
             continue
-        statuses += [STATUS[result.verdict] for result in results] or [choices.LOADS]
+        statuses += [STATUS[result.verdict] for result in results if not result.optional] or [choices.LOADS]
         reports.append(results)
     return worst([*statuses, write(reports, options)])
 

@@ -60,6 +60,7 @@ class Extension:
     source: str
     added: tuple[Added, ...]
     preloads: tuple[Preload, ...]
+    optional: bool = False  # the import goes on without it: its failure is caught, or nothing seen imports it
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def find(
     for one in run.extensions:
         by_convention = conventions.get(one.module.partition(".")[0], [])
         extensions.append(
-            Extension(one.module, one.path, one.source, (*one.added, *by_convention), tuple(one.preloads))
+            Extension(one.module, one.path, one.source, (*one.added, *by_convention), tuple(one.preloads), one.optional)
         )
     if any(one.path == module.path for one in extensions):
         kind = "extension"
@@ -147,7 +148,7 @@ def find(
     for file in below:
         dotted = [*name.split("."), *os.path.relpath(file, path).split(os.sep)]
         dotted[-1] = dotted[-1].partition(".")[0]
-        extensions.append(Extension(".".join(dotted), file, "", added, preloads))
+        extensions.append(Extension(".".join(dotted), file, "", added, preloads, optional=True))
     if (foreign or run.foreign) and not extensions:
         raise PackageNotFound(
             f"{name} in {path} is not for Windows: its extensions are for another system; "

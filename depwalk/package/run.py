@@ -67,6 +67,7 @@ class Reached:
     source: str
     added: list[Added]
     preloads: list[Preload]
+    optional: bool  # the import goes on without it: its failure is caught
 
 
 @contextlib.contextmanager
@@ -117,7 +118,7 @@ class Run:
         roots = [*self.sites, *([self.prefix] if self.prefix else [])]
         self._evaluator = Evaluator(self._known(), roots, self._call)
         self._later: list[Module] = []
-        self._nested = self._in_others = self._undecided = self._files = 0
+        self._nested = self._in_others = self._undecided = self._files = self._caught = 0
         self._returned: list[Values] = []
         self._calls: dict[Function, int] = {}
         self._asked = ""
@@ -241,7 +242,7 @@ class Run:
     def _reach(self, name: str, path: str, source: str) -> None:
         if any(one.path == path for one in self.extensions):
             return
-        self.extensions.append(Reached(name, path, source, list(self.added), list(self.preloads)))
+        self.extensions.append(Reached(name, path, source, list(self.added), list(self.preloads), self._caught > 0))
         if self.stop in (name, path):
             raise _Stop
         if len(self.extensions) >= self.most:
@@ -392,10 +393,14 @@ class Run:
         first, missed = len(self.extensions), len(self.missing)
         stopped: _Stop | None = None
         left = ""
+        catches = any(_goes_on(handler) for handler in node.handlers)
+        self._caught += catches
         try:
             left = self._block(node.body, scope)
         except _Stop as stop:
             stopped = stop
+        finally:
+            self._caught -= catches
         last, added = len(self.extensions), len(self.added)
         for handler in node.handlers:
             if handler.name:
@@ -587,3 +592,10 @@ class Run:
                         spec = Module(name, place.path, (), {"origin": (place.path,)})
                         found = merged(found, (spec,))
         return found
+
+
+def _goes_on(handler: ast.ExceptHandler) -> bool:
+    """Whether it catches what a failed import raises, and does not end in raising it, or another one, again."""
+    caught = ast.unparse(handler.type) if handler.type is not None else "BaseException"
+    catches = any(name in caught for name in ("ImportError", "ModuleNotFoundError", "Exception", "OSError"))
+    return catches and not isinstance(handler.body[-1], ast.Raise)

@@ -31,6 +31,7 @@ def as_dict(result: Result) -> dict[str, Any]:
         "target": {
             "path": os.path.abspath(result.path) if result.graph.root.image or not result.imported_as else None,
             "name": result.imported_as or None,
+            "optional": result.optional,
             "kind": "import" if result.imported_as else os.path.splitext(result.path)[1].lower().lstrip(".") or "file",
             "distribution": result.distribution
             and {

@@ -100,16 +100,23 @@ def _headline(finding: Finding, result: Result) -> str:
 
 
 def several(results: Sequence[Result], render: Callable[[Result], list[Line]], width: int) -> list[Line]:
-    """The extension modules that one import loads: the first that fails in full, the others in a line each."""
-    failing = [result for result in results if result.verdict != "loads"]
+    """The extension modules that one import loads: the first that ends it in full, the others in a line each."""
     count = f"{len(results)} extension module" + ("" if len(results) == 1 else "s")
     if not results:
         return [Line("The import loads no extension module that can be seen in its source.", "good")]
-    if not failing:
-        return list(wrap(f"It imports {count}, and all load. Predicted from the files alone.", width, style="good"))
-    rest = [line for result in failing[1:] for line in wrap(answer(result).text, width, style=answer(result).style)]
-    told = wrap(f"The import loads {count}; {len(failing)} of them will not load, or may not.", width)
-    return [*render(failing[0]), Line(""), *told, *rest]
+    needed = [result for result in results if result.verdict != "loads" and not result.optional]
+    optional = [answer(result) for result in results if result.verdict != "loads" and result.optional]
+    if needed:
+        told = f"The import needs {count}; {len(needed)} of them will not load, or may not."
+        page = [*render(needed[0]), Line(""), *wrap(told, width)]
+        page += [line for result in needed[1:] for line in wrap(answer(result).text, width, "  ", style="bad")]
+    else:
+        told = f"It imports {count}, and " + ("all that it needs load." if optional else "all load.")
+        page = list(wrap(f"{told} Predicted from the files alone.", width, style="good"))
+    if optional:
+        page += [Line(""), *wrap("It goes on without these, if it imports them at all:", width)]
+        page += [line for found in optional for line in wrap(found.text, width, "  ", style="warn")]
+    return page
 
 
 def _program(trace: ImportTrace) -> str:
