@@ -22,6 +22,9 @@ LIBRARY = Path(__file__).with_name(f"_core{SUFFIX}")
 lib: Any = ffi.dlopen(str(LIBRARY))
 
 
+ARCHITECTURES = ("x64", "x86", "arm64")
+
+
 def library_for(architecture: str, own: str) -> Path | None:
     """The core that a process of an architecture can load; None if this installation has none. `own` is this one's."""
     if architecture == own:

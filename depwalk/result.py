@@ -90,21 +90,25 @@ def diagnose_import(
     target: Callable[[Image | None], Target],
     *,
     sites: Sequence[str] = (),
+    own_path: Sequence[str] = (),
     load: bool = True,
     timeout: float = choices.TIMEOUT,
 ) -> list[Result]:
     """Import a name in a traced child where this machine can and `load` allows it; elsewhere predict.
 
-    One result for a traced import. Predicted, one for each extension module that the import would load, in that order.
+    `sites` are site-packages directories; a prediction without any looks in `own_path`. One result for a traced import.
+    Predicted, one for each extension module that the import would load, in that order.
     Raises ValueError for a name that is not there, and for a target that does not fit; OSError if no child starts;
     image.UnreadableFile for an extension module that is no PE file.
     """
     started = time.perf_counter()
     chosen = target(None)
-    if load and loader.can_start(chosen):
-        return [_of_trace(imports.trace_import(name, chosen, timeout, sites), chosen, started, timeout)]
     asked = chosen.python
-    found = package.find(name, sites, minor=asked.minor if asked else None, architecture=chosen.architecture)
+    if load and loader.can_start(chosen) and not (asked and asked.stand_in):
+        return [_of_trace(imports.trace_import(name, chosen, timeout, sites), chosen, started, timeout)]
+    found = package.find(
+        name, sites or own_path, minor=asked.minor if asked else None, architecture=chosen.architecture
+    )
     return [diagnose(item.path, target, load=False, reached=item) for item in found.extensions]
 
 

@@ -99,11 +99,11 @@ def _import(name: str, options: argparse.Namespace) -> list[Result]:
 
     machine = shared.machine()
     try:
-        live = machine is not None and not options.no_load
         return diagnose_import(
             name,
             lambda file: choose(file, shared.choice(options), machine),
-            sites=shared.sites(options) if live else shared.search_sites(options),
+            sites=shared.sites(options),
+            own_path=shared.own_path(),
             load=not options.no_load,
             timeout=options.timeout,
         )

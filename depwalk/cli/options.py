@@ -97,9 +97,9 @@ def sites(options: argparse.Namespace) -> list[str]:
     return [os.path.abspath(directory) for directory in options.site]
 
 
-def search_sites(options: argparse.Namespace) -> list[str]:
-    """The same; without any, this interpreter's own path, the current directory first as for `python -c`."""
-    return sites(options) or [os.getcwd(), *(entry for entry in sys.path if os.path.isdir(entry))]
+def own_path() -> list[str]:
+    """Where this interpreter looks for importable names, the current directory first as for `python -c`."""
+    return [os.getcwd(), *(entry for entry in sys.path if os.path.isdir(entry))]
 
 
 def machine() -> Machine | None:

@@ -178,13 +178,19 @@ class Program:
             if self.core is not None:
                 core = Core(self.core)
                 found["modules"] = core.modules()
-                flags = PYTHON_IMPORT if sys.version_info >= (3, 8) else ALTERED
-                found.update(core.load(path, [], flags))
+                found["flags"] = self.flags(path)
+                found.update(core.load(path, [], found["flags"]))
         except (ImportError, OSError):
             pass  # ctypes may be what does not load
         finally:
             self.depth -= 1
         return found
+
+    def flags(self, path: str) -> int:
+        """With which this Python loads a file: imports, and ctypes with a path; ctypes with a bare name."""
+        if sys.version_info < (3, 8):
+            return ALTERED if path.lower().endswith(".pyd") else 0
+        return PYTHON_IMPORT if os.path.isabs(path) else DEFAULT_DIRS
 
     def uncaught(self, error: BaseException) -> None:
         """Record the exception that ended the program, with those that led to it, the first one last."""
@@ -223,13 +229,24 @@ def dlopened(error: BaseException) -> Optional[str]:
     return str(name) if name else None
 
 
+def add_sites(directories: List[str]) -> None:
+    """Put site-packages directories in front of the others, with what their .pth files add."""
+    import site
+
+    before = sys.path[1:]
+    for directory in directories:
+        site.addsitedir(directory)
+    added = [entry for entry in sys.path[1:] if entry not in before]
+    sys.path[1:] = added + before
+
+
 def import_name(request: Dict[str, Any], record: Record, folder: str) -> None:
     """Import a name as `python -c "import name"` would."""
     import importlib
 
     sys.argv[:] = [""]
     sys.path[0] = ""
-    sys.path[1:1] = request["sites"]
+    add_sites(request["sites"])
     add_directory = getattr(os, "add_dll_directory", None)  # type: Any
     for path in request["directories"] if add_directory is not None else []:
         add_directory(path)
@@ -249,12 +266,19 @@ def import_name(request: Dict[str, Any], record: Record, folder: str) -> None:
         record.note(imported=request["import"])
 
 
+def architecture() -> str:
+    """Of this process."""
+    if sys.maxsize < 2**32:
+        return "x86"
+    return "arm64" if "ARM64" in sys.version else "x64"
+
+
 def record_program(folder: str) -> None:
     """Record the program that this process is about to run, in a file of its own."""
     with open(os.path.join(folder, "request"), encoding="utf-8") as file:
         request = json.load(file)
     record = Record(os.path.join(folder, "record-{}".format(os.getpid())))
-    program = Program(record, request["core"])
+    program = Program(record, request["cores"].get(architecture()))
     record.note(ready=True, version=sys.version, prefix=sys.prefix)
     program.begin()
     before = sys.excepthook
@@ -266,9 +290,19 @@ def record_program(folder: str) -> None:
     sys.excepthook = hook
 
 
+def no_dialogs() -> None:
+    """A message box in a process without a window would wait for ever. Inherited by what this process starts."""
+    import msvcrt  # part of pythonXY.dll
+
+    set_mode = getattr(msvcrt, "SetErrorMode", None)  # type: Any
+    if set_mode is not None:
+        set_mode(0x8003)  # SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX | SEM_NOOPENFILEERRORBOX
+
+
 def main() -> None:
     """Do what the request in the folder given says."""
     folder = sys.argv[1]
+    no_dialogs()
     sys.stdin.readline()  # the parent has this process in its job now
     with open(os.path.join(folder, "request"), encoding="utf-8") as file:
         request = json.load(file)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from depwalk import core, search, snaps, tables
 from depwalk.loader import processes
-from depwalk.loader.story import Raised
+from depwalk.loader.story import Mapped, Raised
 from depwalk.target.python import running_architecture
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from depwalk.snaps import Snap
     from depwalk.target import Target
 
-__all__ = ["Failure", "LoadTrace", "Raised", "can_load", "describe", "look_closer", "test_load", "trace_load"]
+__all__ = ["Failure", "LoadTrace", "Mapped", "Raised", "can_load", "describe", "look_closer", "test_load", "trace_load"]
 
 MODULE_NOT_FOUND = 126
 PYTHON_FLAGS = ("-I", "-S", "-B")
@@ -51,6 +51,7 @@ class LoadTrace:
     exit_code: int | None = None  # of a child that died before it could answer
     timed_out: bool = False
     modules: tuple[str, ...] = ()  # paths of the modules that the load brought, in load order
+    mapped: tuple[Mapped, ...] = ()  # the same with times, if it was traced
     raised: tuple[Raised, ...] = ()  # exceptions, in their order
     failures: tuple[Failure, ...] = ()  # modules that fail alone although all they need loads, deepest first
     snaps: tuple[Snap, ...] = ()  # what the loader itself told
@@ -123,6 +124,7 @@ def look_closer(trace: LoadTrace, path: str, graph: Graph, target: Target, timeo
     return replace(
         found,
         modules=told.modules or found.modules,
+        mapped=told.mapped,
         raised=found.raised or told.raised,  # the child's own are not changed by a debugger
         snaps=told.snaps,
         messages=told.messages,
@@ -227,11 +229,12 @@ def _told(ran: Ran, *, traced: bool) -> LoadTrace:
     answer = next((record for record in ran.records if "code" in record), None)
     before = {base for record in ran.records for base in record.get("bases", ())}
     last = max((index for index, module in enumerate(ran.story.modules) if module.base in before), default=-1)
-    mapped = tuple(module.path for module in ran.story.modules[last + 1 :])
+    mapped = ran.story.modules[last + 1 :]
     loaded = tuple(answer["modules"]) if answer else ()
     trace = LoadTrace(
         answer["code"] if answer else None,
-        modules=mapped if traced else loaded,
+        modules=tuple(module.path for module in mapped) if traced else loaded,
+        mapped=mapped,
         raised=ran.story.raised,
         snaps=snaps.parse(ran.story.output),
         messages=ran.story.output,

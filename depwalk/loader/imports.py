@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from depwalk.loader.processes import Ran
-    from depwalk.loader.story import Mapped
     from depwalk.target import Target
 
 
@@ -26,6 +26,7 @@ class FailedLoad:
     code: int | None  # GetLastError of loading it once more; 0: then it loaded; None if that could not be tried
     error: str  # the exception, as a traceback's last line shows it
     modules: tuple[str, ...] = ()  # that were in the process
+    flags: int | None = None  # with which it was loaded once more
     search_path: str = ""  # PATH at that time
     cwd: str | None = None
     by_ctypes: bool = False
@@ -47,7 +48,6 @@ class ImportTrace:
     unfinished: str = ""  # path of the extension that was being loaded or run when the process ended
     uncaught: tuple[str, ...] = ()  # the exception that ended it, and those behind it
     load: LoadTrace | None = None  # the process as the loader saw it, and the code of the fatal load
-    mapped: tuple[Mapped, ...] = ()
     exit_code: int = 0
     timed_out: bool = False
     output: str = ""  # the end of what it wrote
@@ -93,10 +93,12 @@ def trace_command(
     it cannot be started.
     """
     own = running_architecture()
+    cores = {name: core.library_for(name, own) for name in core.ARCHITECTURES}
+    program = shutil.which(command[0]) or command[0]  # CreateProcess would look beside this interpreter first
     path = os.pathsep.join(filter(None, [str(processes.INSIDE), python_path]))
     ran = processes.run(
-        command,
-        {"core": str(core.LIBRARY) if core.library_for(own, own) else None},
+        [program, *command[1:]],
+        {"cores": {name: str(library) for name, library in cores.items() if library is not None}},
         timeout=timeout,
         debug=True,
         children=True,
@@ -122,7 +124,6 @@ def _told(name: str, ran: Ran, records: Sequence[dict[str, Any]], *, ended_well:
     fatal = None if ended_well else _fatal(records, uncaught, failed)
     died = not ended_well and not uncaught
     unfinished = _unfinished(records) if died else ""
-    own = {record["process"] for record in records if "process" in record}
     ready = next((record for record in records if "ready" in record), {})
     return ImportTrace(
         name=name,
@@ -137,7 +138,6 @@ def _told(name: str, ran: Ran, records: Sequence[dict[str, Any]], *, ended_well:
         unfinished=unfinished,
         uncaught=tuple(f"{item['type']}: {item['text']}" for item in uncaught),
         load=_load(ran, fatal, died=died),
-        mapped=tuple(module for module in ran.story.modules if not own or module.process in own),
         exit_code=ran.exit_code,
         timed_out=ran.timed_out,
         output=ran.output,
@@ -151,6 +151,7 @@ def _load(ran: Ran, fatal: FailedLoad | None, *, died: bool) -> LoadTrace:
         exit_code=ran.exit_code if died and not ran.timed_out else None,
         timed_out=ran.timed_out,
         modules=tuple(module.path for module in ran.story.modules),
+        mapped=ran.story.modules,
         raised=ran.story.raised,
         snaps=snaps.parse(ran.story.output),
         messages=ran.story.output,
@@ -182,6 +183,7 @@ def _failed_load(record: dict[str, Any], path: str, error: str, *, by_ctypes: bo
         record.get("code"),
         error,
         tuple(record.get("modules", ())),
+        record.get("flags"),
         record.get("search_path", ""),
         record.get("cwd"),
         by_ctypes,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from depwalk.diagnosis import Finding
     from depwalk.graph import Edge, Module
     from depwalk.loader import LoadTrace, Raised
-    from depwalk.loader.imports import ImportTrace
+    from depwalk.loader.imports import FailedLoad, ImportTrace
     from depwalk.result import Result
 
 SCHEMA = "depwalk/1"
@@ -150,6 +150,9 @@ def _load(load: LoadTrace) -> dict[str, Any]:
         "timed_out": load.timed_out,
         "traced": load.traced,
         "modules": list(load.modules),
+        "mapped": [
+            {"path": module.path, "at_ms": round(module.at_ms, 1), "process": module.process} for module in load.mapped
+        ],
         "exceptions": [_exception(raised) for raised in load.raised],
         "failed_module": load.failures[0].path if load.failures else None,
         "failures": [
@@ -175,6 +178,18 @@ def _exception(raised: Raised) -> dict[str, Any]:
     }
 
 
+def _failed_load(failed: FailedLoad) -> dict[str, Any]:
+    return {
+        "path": failed.path,
+        "code": failed.code,
+        "error": failed.error,
+        "flags": failed.flags,
+        "modules": list(failed.modules),
+        "search_path": failed.search_path,
+        "by_ctypes": failed.by_ctypes,
+    }
+
+
 def _import(trace: ImportTrace) -> dict[str, Any]:
     return {
         "name": trace.name,
@@ -184,12 +199,9 @@ def _import(trace: ImportTrace) -> dict[str, Any]:
         "extensions": list(trace.extensions),
         "directories": list(trace.directories),
         "by_ctypes": list(trace.by_ctypes),
-        "failed": [{"path": failed.path, "code": failed.code, "error": failed.error} for failed in trace.failed],
+        "failed": [_failed_load(failed) for failed in trace.failed],
         "failed_file": trace.fatal.path if trace.fatal else trace.unfinished or None,
         "uncaught": list(trace.uncaught),
-        "mapped": [
-            {"path": module.path, "at_ms": round(module.at_ms, 1), "process": module.process} for module in trace.mapped
-        ],
         "exit_code": trace.exit_code,
         "timed_out": trace.timed_out,
         "output": trace.output or None,

@@ -19,7 +19,7 @@ INSIDE = Path(depwalk.__file__).parent / "inside"
 SOURCES = sorted(INSIDE.glob("*.py"))
 TREES = [ast.parse(source.read_text("utf-8"), feature_version=(3, 5)) for source in SOURCES]
 # What it may import: the standard library of 3.5, and itself.
-IN_3_5 = {"contextlib", "ctypes", "importlib", "json", "msvcrt", "os", "sys", "time", "traceback", "typing"}
+IN_3_5 = {"contextlib", "ctypes", "importlib", "json", "msvcrt", "os", "site", "sys", "time", "traceback", "typing"}
 OWN = {"child", "sitecustomize"}
 
 
