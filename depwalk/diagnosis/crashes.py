@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import loader, runtimes
-from depwalk.diagnosis import processor
+from depwalk.diagnosis import processor, told
 from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.diagnosis.runtimes import install
 
@@ -36,9 +36,9 @@ _UNPROVEN = Remedy(
 
 def from_load(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
     """The causes of a load that failed although nothing is wrong with the files, one for each module at fault."""
-    told = [*_by_processor(evidence, load), *_from_snaps(evidence, load)]
-    if told:
-        yield from told
+    named = [*_by_processor(evidence, load), *told.from_snaps(evidence, load)]
+    if named:
+        yield from named
     elif load.failures:
         alike = [failure for failure in load.failures if _ended_alike(failure, load)]
         for failure in load.failures:
@@ -209,28 +209,6 @@ def _refused(name: str, code: int, facts: tuple[str, ...]) -> Finding:
         remedy=_REMEDIES.get(finding, _UNPROVEN),
         proof="loader",
     )
-
-
-def _from_snaps(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
-    """What the loader itself told of a DLL that it did not find, and that the walk found (or would not look for)."""
-    if load.code != loader.MODULE_NOT_FOUND:
-        return
-    for snap in load.snaps:
-        if snap.kind != "not-found" or not snap.module:
-            continue
-        parent = ntpath.basename(snap.parent or "") or evidence.loading
-        status = f", status 0x{snap.status:08X}" if snap.status is not None else ""
-        yield Finding(
-            "missing-dll",
-            "error",
-            ntpath.basename(snap.module),
-            f"The loader did not find {snap.module}; {parent} needs it.",
-            needed_by=parent,
-            evidence=(f"told by the loader itself (loader snaps{status})",),
-            remedy=Remedy(f"Install what brings {ntpath.basename(snap.module)}, or reinstall the package of {parent}."),
-            proof="loader",
-        )
-        return
 
 
 _REMEDIES = {

@@ -1,0 +1,60 @@
+"""What the Windows loader itself told of a failed load (loader snaps). Not yet confirmed on a real Windows."""
+
+from __future__ import annotations
+
+import ntpath
+from typing import TYPE_CHECKING
+
+from depwalk import loader, snaps
+from depwalk.diagnosis.evidence import Finding, Remedy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from depwalk.diagnosis.evidence import Evidence
+    from depwalk.loader import LoadTrace
+    from depwalk.snaps import Snap
+
+_SHOWN = 5  # of one kind
+
+# The kind of snap that tells the cause of a code: other snaps may be of things that the process got over.
+_KINDS = {
+    loader.MODULE_NOT_FOUND: (snaps.NOT_FOUND,),
+    127: (snaps.MISSING_PROCEDURE,),
+    182: (snaps.MISSING_PROCEDURE,),
+    193: (snaps.NO_EXPORT_TABLE,),
+    1114: (snaps.INIT_FAILED,),
+}
+
+
+def from_snaps(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
+    """A finding for each DLL that the loader names as the cause of the code that it returned."""
+    wanted = _KINDS.get(load.code or 0, ())
+    told = [snap for snap in load.snaps if snap.kind in wanted]
+    named = [snap for snap in dict.fromkeys(told) if snap.kind != snaps.MISSING_PROCEDURE or snap.parent]
+    for snap in named[:_SHOWN]:
+        yield _finding(evidence, load, snap)
+
+
+def _finding(evidence: Evidence, load: LoadTrace, snap: Snap) -> Finding:
+    parent = ntpath.basename(snap.parent) or evidence.loading
+    module = ntpath.basename(snap.module or _at(snap.base, load)) or "a DLL"
+    status = f", status 0x{snap.status:08X}" if snap.status is not None else ""
+    facts = (f"told by the loader itself (loader snaps{status})",)
+    if snap.kind == snaps.NOT_FOUND:
+        message = f"The loader did not find {module}; {parent} needs it."
+        remedy = Remedy(f"Reinstall the package that {parent} belongs to. Do not download single DLLs.")
+        return Finding("missing-dll", "error", module, message, parent, facts, remedy, "loader")
+    if snap.kind == snaps.INIT_FAILED:
+        message = f"The initialisation routine of {module} failed."
+        remedy = Remedy("Install another version of its package, and report this to its authors.")
+        return Finding("init-failed", "error", module, message, "", facts, remedy, "loader")
+    lacks = "has no export table" if snap.kind == snaps.NO_EXPORT_TABLE else f"lacks {snap.procedure}"
+    message = f"{module} {lacks}, which {parent} imports: the two do not belong together."
+    remedy = Remedy(f"Install versions of {parent} and {module} that were made for each other.")
+    return Finding("missing-export", "error", module, message, parent, facts, remedy, "loader")
+
+
+def _at(base: int | None, load: LoadTrace) -> str:
+    """The file that was mapped at an address; empty if none was."""
+    return next((module.path for module in reversed(load.mapped) if module.base == base), "")
