@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from depwalk import choices, cpu, diagnosis, graph, image, loader, package, search, wheel
-from depwalk.loader import imports
 from depwalk.target import Inferred, python
 
 if TYPE_CHECKING:
@@ -105,6 +104,8 @@ def diagnose_import(
     chosen = target(None)
     asked = chosen.python
     if load and loader.can_start(chosen) and not (asked and asked.stand_in):
+        from depwalk.loader import imports
+
         return [_of_trace(imports.trace_import(name, chosen, timeout, sites), chosen, started, timeout)]
     found = package.find(
         name, sites or own_path, minor=asked.minor if asked else None, architecture=chosen.architecture
@@ -156,6 +157,8 @@ def diagnose_command(
     `python_path` is the PYTHONPATH for it; `pass_on` gets what it writes; `timeout` is in seconds, None for no limit.
     Raises OSError if it cannot be started.
     """
+    from depwalk.loader import imports
+
     started = time.perf_counter()
     trace = imports.trace_command(command, python_path=python_path, timeout=timeout, pass_on=pass_on)
     program = shutil.which(command[0]) or command[0]

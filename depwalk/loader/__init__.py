@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from depwalk import core, search, snaps, tables
-from depwalk.loader import processes
 from depwalk.loader.story import Mapped, Raised
 from depwalk.target.python import running_architecture
 
@@ -105,6 +104,8 @@ def trace_load(path: str, target: Target, timeout: float, *, with_snaps: bool = 
 
     Raises OSError where the target's Python cannot be debugged.
     """
+    from depwalk.loader import processes
+
     assert target.python is not None
     if not processes.can_debug(target.python.architecture, running_architecture()):
         raise OSError("a 32-bit process cannot debug a 64-bit one")
@@ -209,6 +210,8 @@ def _request(path: str, target: Target) -> dict[str, Any]:
 def _run(
     target: Target, request: dict[str, Any], timeout: float, *, debug: bool = False, with_snaps: bool = False
 ) -> Ran:
+    from depwalk.loader import processes  # only where a process is started
+
     python = target.python
     assert python is not None
     assert python.executable is not None
