@@ -80,10 +80,13 @@ class Graph:
         return [edge for edge in self.edges if edge.imported == module.id]
 
 
-def walk(path: str, image: Image, target: Target) -> Graph:
-    """The graph of a file under a target. Circular imports and missing files are part of it, never an error."""
+def walk(path: str, image: Image, target: Target, *, by_code: bool = False) -> Graph:
+    """The graph of a file under a target. Circular imports and missing files are part of it, never an error.
+
+    `by_code`: as code of another DLL loads it, by LoadLibrary, and not as an import does.
+    """
     directory.forget()
-    return _Walk(path, image, target).run()
+    return _Walk(path, image, target, search.delayed_order(target, path) if by_code else None).run()
 
 
 def of_names(importer: str, names: Sequence[str], target: Target) -> Graph:
@@ -103,10 +106,10 @@ class _Pending:
 class _Walk:
     """Breadth first, as the loader maps a tree level by level."""
 
-    def __init__(self, path: str, image: Image | None, target: Target) -> None:
+    def __init__(self, path: str, image: Image | None, target: Target, rules: tuple[Rule, ...] | None = None) -> None:
         self.process = Process(target)
         self.target = target
-        self.rules = search.order(target, path, image) if image else search.by_name(target)
+        self.rules = rules or (search.order(target, path, image) if image else search.by_name(target))
         self.delayed = search.delayed_order(target, path)
         self.modules: list[Module] = []
         self.edges: list[Edge] = []

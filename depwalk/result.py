@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ntpath
 import os
 import shutil
@@ -13,7 +14,7 @@ from depwalk import choices, cpu, diagnosis, graph, image, loader, package, sear
 from depwalk.target import Inferred, python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from depwalk.diagnosis import Basis, Finding, Verdict
     from depwalk.graph import Graph
@@ -216,7 +217,19 @@ def _look_closer(path: str, evidence: diagnosis.Evidence, timeout: float) -> dia
     trace = evidence.load
     if trace is None or diagnosis.is_explained(evidence) or not loader.can_load(path, evidence.target):
         return evidence
-    return replace(evidence, load=loader.look_closer(trace, path, evidence.graph, evidence.target, timeout))
+    found = loader.look_closer(trace, path, evidence.graph, evidence.target, timeout)
+    return replace(evidence, load=found, loaded_by_code=tuple(_by_code(found, evidence)))
+
+
+def _by_code(load: LoadTrace, evidence: diagnosis.Evidence) -> Iterator[Graph]:
+    """Files that a traced load mapped and that no import explains, with what they need."""
+    known = {(module.path or "").lower() for module in evidence.graph.modules}
+    system32 = evidence.target.system_directories[0]  # by name: Wine's own files lie elsewhere
+    for mapped in load.mapped:
+        if mapped.path.lower() in known or system32.find(ntpath.basename(mapped.path)):
+            continue
+        with contextlib.suppress(image.UnreadableFile):
+            yield graph.walk(mapped.path, image.read(mapped.path), evidence.target, by_code=True)
 
 
 def _result(path: str, evidence: diagnosis.Evidence, started: float, *, imported_as: str) -> Result:

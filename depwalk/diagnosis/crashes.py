@@ -75,7 +75,16 @@ def _ended_alike(failure: Failure, load: LoadTrace) -> bool:
 def _root(evidence: Evidence, load: LoadTrace) -> Finding:
     """Nothing that it needs fails alone: it is the file itself, wherever its code was when it happened."""
     exception = fatal(load, load.code, load.exit_code)
-    return _finding(load, evidence.loading, load.code, load.exit_code, exception)
+    finding = _finding(load, evidence.loading, load.code, load.exit_code, exception)
+    return replace(finding, evidence=(*finding.evidence, *_by_code(evidence)))
+
+
+def _by_code(evidence: Evidence) -> Iterable[str]:
+    """What is missing to a DLL that the code of this one tried to load."""
+    for graph in evidence.loaded_by_code:
+        missing = [module for module in graph.modules[1:] if module.status == "missing" and not module.delayed]
+        for module in missing[:1]:
+            yield f"its code loads {graph.root.path}, and {module.name}, which that needs, is missing"
 
 
 def _alone(evidence: Evidence, load: LoadTrace, failure: Failure) -> Finding:
@@ -91,7 +100,7 @@ def _alone(evidence: Evidence, load: LoadTrace, failure: Failure) -> Finding:
     facts = (
         f"the file is there: {failure.path}",
         *finding.evidence,
-        "loaded alone it fails, and everything it needs loads",
+        _alone_words(failure),
         *evidence.chain(module),
     )
     if failure.code == loader.MODULE_NOT_FOUND and supplier is not None:
@@ -106,10 +115,13 @@ def _alone(evidence: Evidence, load: LoadTrace, failure: Failure) -> Finding:
             remedy=install(supplier),
             proof="loader",
         )
-    if failure.circle:
-        others = " and ".join(failure.circle)
-        facts = (*facts, f"it and {others} need each other, so that either may be the one that fails")
     return replace(finding, needed_by=importer, evidence=facts, also=failure.circle)
+
+
+def _alone_words(failure: Failure) -> str:
+    if not failure.circle:
+        return "loaded alone it fails, and everything it needs loads"
+    return f"it and {' and '.join(failure.circle)} need each other and fail alike: either may be the one at fault"
 
 
 def _finding(
@@ -123,7 +135,7 @@ def _finding(
     facts = (*_exception_facts(exception), *_words(load))
     if code is None and exit_code is None:
         return _hung(name, load, facts)
-    return _died(name, exit_code or 0, facts) if code is None else _refused(name, code, facts)
+    return _died(name, exit_code or 0, exception, facts) if code is None else _refused(name, code, facts)
 
 
 def fatal(load: LoadTrace, code: int | None, exit_code: int | None) -> Raised | None:
@@ -177,9 +189,11 @@ def _hung(name: str, load: LoadTrace, facts: tuple[str, ...]) -> Finding:
     )
 
 
-def _died(name: str, code: int, facts: tuple[str, ...]) -> Finding:
+def _died(name: str, code: int, exception: Raised | None, facts: tuple[str, ...]) -> Finding:
     row = loader.describe(code)
-    if code < _LOWEST_EXCEPTION:  # nobody's exception: it ended the process itself
+    if exception is not None:
+        what = str(loader.describe(exception.code).get("text", "of an exception"))
+    elif code < _LOWEST_EXCEPTION:  # nobody's exception: it ended the process itself
         what = f"its code ended the process with status {code}"
     else:
         what = str(row.get("text", "its code ended the process"))

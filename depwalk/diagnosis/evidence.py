@@ -52,6 +52,7 @@ class Evidence:
     built_for: Build | None  # the Python that the file was built for, None if it is no extension
     distribution: Distribution | None = None  # that the file belongs to
     load: LoadTrace | None = None
+    loaded_by_code: tuple[Graph, ...] = ()  # of files that the load mapped and that nothing imports: LoadLibrary did it
     not_asked: str = ""  # why the loader could not be asked although it should have been
     loads_elsewhere: bool = False  # it failed in the process in question, and loads in a fresh one
     imported: ImportTrace | None = None  # the import, or the program, in which the file was loaded
