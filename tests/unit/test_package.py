@@ -530,3 +530,26 @@ def test_a_hostile_source_ends_soon(source: str, tmp_path: Path) -> None:
 def test_imports_nested_deeper_than_python_allows_are_followed(tmp_path: Path) -> None:
     files = {f"m{index}.py": f"import m{index + 1}" for index in range(400)}
     assert reached(lay(tmp_path, {**files, "m400.pyd": ""}), "m0") == ["m400"]
+
+
+@pytest.mark.parametrize(
+    ("source", "optional"),
+    [
+        ("from . import _ext", False),
+        ("try:\n    from . import _ext\nexcept ImportError:\n    _ext = None", True),
+        ("try:\n    from . import _ext\nexcept:\n    pass", True),
+        ("try:\n    from . import _ext\nexcept ImportError as error:\n    raise ImportError('help') from error", False),
+        ("try:\n    from . import _ext\nexcept KeyError:\n    pass", False),
+        ("try:\n    from . import _ext\nfinally:\n    pass", False),
+    ],
+)
+def test_an_extension_is_optional_if_its_failure_is_caught(tmp_path: Path, source: str, optional: bool) -> None:
+    site = lay(tmp_path, {"pkg/__init__.py": source, EXTENSION: ""})
+    (extension,) = package.find("pkg", [site], minor=11, architecture="x64").extensions
+    assert extension.optional is optional
+
+
+def test_an_extension_that_nothing_seen_imports_is_optional(tmp_path: Path) -> None:
+    site = lay(tmp_path, {"pkg/__init__.py": "", EXTENSION: ""})
+    (extension,) = package.find("pkg", [site], minor=11, architecture="x64").extensions
+    assert extension.optional
