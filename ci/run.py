@@ -407,6 +407,13 @@ class Example:
     status: int
     overrides: str = ""
     on_host: bool = False
+    target: str = ""  # other than TensorFlow's module
+    cpu: str = ""
+
+    @property
+    def needs_bed(self) -> bool:
+        """Whether a real Windows cannot show it."""
+        return bool(self.overrides or self.cpu or self.target)
 
 
 RIGHT_TARGET = ("--python", "3.7", "--dll-dir", bed.RUNTIME_37)
@@ -414,6 +421,9 @@ EXAMPLES = (
     Example("a real load, with CPython 3.7's DLLs", RIGHT_TARGET, 0),
     Example("a real load, with nothing said about Python", (), 1),
     Example("the same machine without the Visual C++ runtime", RIGHT_TARGET, 1, "msvcp140=n"),
+    Example("the same machine with a processor without AVX", RIGHT_TARGET, 1, cpu=OTHER_CPU),
+    Example("an import that works", ("--site", "C:\\site"), 0, target="pandas"),
+    Example("an import that a Rust extension's DLL ends", ("--site", "C:\\site"), 1, target="bcrypt"),
     Example("predicted from here: a clean Windows 10", ("--windows", "10", "--python", "3.7"), 1,
             on_host=True),
     Example("predicted from here: with the Visual C++ runtime installed",
@@ -434,8 +444,8 @@ def demo_command() -> int:
             install_in_bed(host_python, the_bed, bed.X64)
         wrong = []
         for example in EXAMPLES:
-            if ON_WINDOWS and example.overrides:
-                say(f"\n== {example.title}: left out, it needs Wine")
+            if ON_WINDOWS and example.needs_bed:
+                say(f"\n== {example.title}: left out, it needs the bed")
                 continue
             status = show_example(example, host_python, the_bed, module, runtime)
             if status != example.status:
@@ -457,11 +467,11 @@ def show_example(example: Example, host_python: Path, the_bed: bed.Bed | None, m
             [host_python, *command], cwd=CACHE, env=host_environment_variables(), stderr=subprocess.STDOUT
         )
     else:
-        command = ["-m", "depwalk", the_bed.windows_path(module), *example.options]
+        command = ["-m", "depwalk", example.target or the_bed.windows_path(module), *example.options]
         assume = f"set WINEDLLOVERRIDES={example.overrides}\n$ " if example.overrides else ""
         line = subprocess.list2cmdline(["python", *command])
         say(f"\n== {example.title} (Windows Python in the bed)\n$ {assume}{line}")
-        status = the_bed.python(*command, overrides=example.overrides, stream=True).returncode
+        status = the_bed.python(*command, overrides=example.overrides, cpu=example.cpu, stream=True).returncode
     say(f"(exit status {status})")
     return status
 
