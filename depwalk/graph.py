@@ -156,7 +156,7 @@ class _Walk:
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
         system32 = self.target.system_directories[0]
-        places = [(Directory(os.path.dirname(path)), os.path.basename(path)) for path in self.target.loaded]
+        places = [(self._directory(path), os.path.basename(path)) for path in self.target.loaded]
         if self.target.python is not None:
             places = [(self.target.python.directory, name) for name in self.target.python.own_dlls()] + places
             places += [(system32, name) for name in tables.table("pythons.toml")["loaded"]["system"]]
@@ -169,6 +169,12 @@ class _Walk:
             rule = Rule("directory", "loaded by its package (inferred)", "windows-loader 1.4", Directory(directory))
             rules = (rule,) if directory else search.by_name(self.target)
             self._has_loaded(name, search.find(name, "", rules, self.process))
+
+    def _directory(self, path: str) -> Directory:
+        """That of a file; one of Windows's own is known as such."""
+        parent = os.path.normcase(os.path.dirname(path))
+        own = [found for found in self.target.system_directories if os.path.normcase(found.path) == parent]
+        return own[0] if own else Directory(os.path.dirname(path))
 
     def _has_loaded(self, name: str, found: Resolution) -> None:
         if found.status in ("found", "system"):

@@ -27,6 +27,8 @@ def missing_system_dll(evidence: Evidence, missing: Sequence[Module]) -> Iterabl
         release = _first_release(module.name, evidence.target.architecture)
         if release is not None and tuple(release["version"]) > evidence.target.windows.version:
             by_release.setdefault(release["id"], []).append(module)
+        elif release is not None and not is_api_set(module.name):
+            yield _gone(evidence, module, release)
         elif release is None and not module.reason and is_named_as_one(module.name):
             yield _unknown_api_set(evidence, module)
     for identifier, modules in by_release.items():
@@ -35,6 +37,24 @@ def missing_system_dll(evidence: Evidence, missing: Sequence[Module]) -> Iterabl
         what = f"{name} and {len(others)} more DLLs" if others else name
         facts = (*(("also missing: " + ", ".join(others),) if others else ()), *evidence.chain(first))
         yield _too_old(evidence, name, evidence.importer(first), what, _releases()[identifier], facts, others)
+
+
+def _gone(evidence: Evidence, module: Module, release: Mapping[str, Any]) -> Finding:
+    """`missing-windows-feature`: this Windows should have it; an emulated one may not, a damaged one neither."""
+    name, importer = module.name, evidence.importer(module)
+    emulator = evidence.target.windows.emulator
+    remedy = Remedy(f"{emulator} does not have it: use a newer one, or a real Windows.")
+    if emulator is None:
+        remedy = Remedy("Let Windows repair its own files (as administrator), then restart.", "sfc /scannow")
+    return Finding(
+        "missing-windows-feature",
+        "error",
+        name,
+        f"{name} is a part of Windows since {release['label']}, and this one does not have it; {importer} needs it.",
+        needed_by=importer,
+        evidence=(f"Windows: {evidence.target.windows.label}", *evidence.chain(module), *evidence.searched(module)),
+        remedy=remedy,
+    )
 
 
 def _unknown_api_set(evidence: Evidence, module: Module) -> Finding:

@@ -6,6 +6,7 @@ Every case is one root.pyd (for CPython 3.11, unless it says otherwise) and the 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -592,6 +593,27 @@ def test_the_deepest_module_that_fails_alone_is_blamed(make_pe: MakePE) -> None:
     load = LoadTrace(1114, failures=(Failure(str(dep), 1114),))
     (found,) = findings(importing(make_pe, "dep.dll"), load=load)
     assert (found.code, found.module, found.needed_by) == ("init-failed", "dep.dll", "root.pyd")
+
+
+@pytest.mark.parametrize(
+    ("dll", "emulator", "code", "remedy"),
+    [
+        ("bcryptprimitives.dll", None, "missing-windows-feature", "repair its own files"),
+        ("bcryptprimitives.dll", "Wine", "missing-windows-feature", "Wine does not have it"),
+        ("gone.dll", "Wine", "missing-dll", "Reinstall"),
+        ("d3d12.dll", None, "windows-too-old", "newer Windows"),  # this Windows 7 never had it
+    ],
+)
+def test_a_windows_that_lost_a_dll_is_told_from_one_that_never_had_it(
+    make_pe: MakePE, tmp_path: Path, dll: str, emulator: str | None, code: str, remedy: str
+) -> None:
+    (tmp_path / "Windows" / "System32").mkdir(parents=True)
+    place = target("7", "3.8")
+    own = replace(place.windows, root=str(tmp_path / "Windows"), emulator=emulator)
+    (found, *_) = findings(importing(make_pe, dll), replace(place, windows=own))
+    assert (found.code, found.module) == (code, dll)
+    assert found.remedy is not None
+    assert remedy in found.remedy.text
 
 
 def test_no_remedy_does_harm(make_pe: MakePE) -> None:
