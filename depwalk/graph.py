@@ -128,7 +128,9 @@ class _Walk:
     def run(self, names: Sequence[str] = ()) -> Graph:
         """Follow everything that is pending, and the names that a root without a file asks for."""
         for name in names:
-            found = search.find(name, "", self.rules, self.process)
+            given = Rule("directory", "path given", "windows-loader 1.1", Directory(ntpath.dirname(name)))
+            rules = (given,) if ntpath.isabs(name) else self.rules
+            found = search.find(ntpath.basename(name) if ntpath.isabs(name) else name, "", rules, self.process)
             target = self._module(found, 1, self.rules, delayed=False)
             self.edges.append(Edge(0, target, "import", name, 0))
         while self.queue or self.later:

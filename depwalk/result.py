@@ -174,6 +174,8 @@ def _of_trace(trace: ImportTrace, target: Target, started: float, timeout: float
     """The result of an import or a program: about the file that did not load, if there was one."""
     fatal = trace.fatal
     path = fatal.path if fatal else trace.unfinished
+    if fatal is not None and ntpath.basename(path) != path:  # ctypes makes such a path absolute
+        path = ntpath.join(fatal.cwd or "", path)
     there = replace(target, dll_dirs=tuple(dict.fromkeys((*target.dll_dirs, *trace.directories))))
     if fatal is not None:
         there = replace(
