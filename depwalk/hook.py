@@ -83,6 +83,8 @@ def install() -> None:
 
 def show(error: BaseException) -> None:
     """Print the explanation, if there is one to give. Whatever happens in here, the traceback above it stands."""
+    if sys.stderr is None:  # a program without a console
+        return
     try:
         if failed_file(error) is None:
             return
@@ -90,6 +92,8 @@ def show(error: BaseException) -> None:
 
         for line in text.brief(explain(error), _WIDTH):
             sys.stderr.write(line.text.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+    except KeyboardInterrupt:
+        sys.stderr.write("depwalk: interrupted\n")
     except Exception as failure:  # noqa: BLE001  (a failure in here must not look like the user's)
         sys.stderr.write(f"depwalk could not explain this: {type(failure).__name__}: {failure}\n")
 

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from depwalk.target.python import Build
     from depwalk.wheel import Distribution
 
-# Statuses with which a process ends that could not even begin (windows-loader 3).
-_CANNOT_BEGIN = (0xC0000135, 0xC0000138, 0xC0000139, 0xC0000142, 0xC000007B)
-
 
 @dataclass(frozen=True)
 class Result:
@@ -107,7 +104,10 @@ def diagnose_import(
     if load and loader.can_start(chosen) and not (asked and asked.stand_in):
         from depwalk.loader import imports
 
-        return [_of_trace(imports.trace_import(name, chosen, timeout, sites), chosen, started, timeout)]
+        trace = imports.trace_import(name, chosen, timeout, sites)
+        if trace.not_there:
+            raise ValueError(f"There is no module {name} in {asked.label if asked else 'this Python'}.")
+        return [_of_trace(trace, chosen, started, timeout)]
     found = package.find(
         name, sites or own_path, minor=asked.minor if asked else None, architecture=chosen.architecture
     )
@@ -163,7 +163,11 @@ def diagnose_command(
     started = time.perf_counter()
     trace = imports.trace_command(command, python_path=python_path, timeout=timeout, pass_on=pass_on)
     program = shutil.which(command[0]) or command[0]
-    if trace.exit_code in _CANNOT_BEGIN and not trace.python:
+    if trace.executable:
+        with contextlib.suppress(ValueError):
+            there = python.at(trace.executable)
+            target = replace(target, python=there, architecture=there.architecture)
+    if trace.exit_code in loader.CANNOT_BEGIN and not trace.python:
         walked = graph.walk(program, image.read(program), replace(target, python=None))
         evidence = diagnosis.Evidence(walked, target, None, load=trace.load, imported=trace)
         return _result(program, evidence, started, imported_as=trace.name)

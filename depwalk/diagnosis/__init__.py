@@ -81,7 +81,7 @@ def is_explained(evidence: Evidence) -> bool:
         return True
     static = diagnose(replace(evidence, load=None, imported=None))
     in_files = any(finding.severity == "error" for finding in static)
-    return in_files and evidence.load.code in loads.BEFORE_CODE_RUNS
+    return in_files and (evidence.load.ending_unknown or evidence.load.code in loads.BEFORE_CODE_RUNS)
 
 
 def verdict(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Verdict, Basis]:

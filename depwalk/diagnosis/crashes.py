@@ -36,6 +36,10 @@ _UNPROVEN = Remedy(
 
 def from_load(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
     """The causes of a load that failed although nothing is wrong with the files, one for each module at fault."""
+    if load.ending_unknown:
+        message = f"{evidence.loading} does not load, and the code is not known: ctypes does not load here either."
+        yield Finding("analysis-incomplete", "error", evidence.loading, message, remedy=_UNPROVEN, proof="loader")
+        return
     named = [*_by_processor(evidence, load), *told.from_snaps(evidence, load)]
     if named:
         yield from named
@@ -157,6 +161,11 @@ def _is_runtime(path: str) -> bool:
     return ntpath.basename(path).lower().startswith(_RUNTIMES)
 
 
+def exception_facts(load: LoadTrace) -> Iterable[str]:
+    """Where the exception was that ended a process."""
+    return _exception_facts(fatal(load, load.code, load.exit_code))
+
+
 def _exception_facts(exception: Raised | None) -> Iterable[str]:
     if exception is None:
         return
@@ -167,8 +176,9 @@ def _exception_facts(exception: Raised | None) -> Iterable[str]:
 
 
 def _words(load: LoadTrace) -> Iterable[str]:
-    """The last that the process said before it failed: often its own reason."""
-    for label, text in (("wrote", load.output), ("said to a debugger", "\n".join(load.messages[-3:]))):
+    """The last that the process said before it failed: often its own reason. A traceback is Python's."""
+    output = "" if "Traceback (most recent call last)" in load.output else load.output
+    for label, text in (("wrote", output), ("said to a debugger", "\n".join(load.messages[-3:]))):
         last = " / ".join(line.strip() for line in text.strip().splitlines()[-3:] if line.strip())
         if last:
             yield f"it {label}: {last[-_SHOWN:]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from depwalk import loader
 from depwalk.diagnosis import crashes
 
 if TYPE_CHECKING:
@@ -22,14 +23,24 @@ AFTER_LOADING = {"wrong-python"}
 def reconcile(evidence: Evidence, findings: Sequence[Finding]) -> list[Finding]:
     """Static findings in the light of the load, and what only the load shows."""
     load = evidence.load
-    if load is None:
+    if load is None or not _is_about_a_load(evidence):
         return list(findings)
     errors = [finding for finding in findings if finding.severity == "error"]
     if load.loaded:
         return [_contradicted(finding) for finding in findings]
-    if load.code in BEFORE_CODE_RUNS and errors:
+    if errors and load.ending_unknown:
+        return list(findings)
+    if errors and (load.code in BEFORE_CODE_RUNS or load.exit_code in loader.CANNOT_BEGIN):
         return [replace(finding, proof="loader") if finding in errors else finding for finding in findings]
     return [*crashes.from_load(evidence, load), *(_contradicted(finding) for finding in findings)]
+
+
+def _is_about_a_load(evidence: Evidence) -> bool:
+    """A program, or an import, can also end for reasons of its own."""
+    trace = evidence.imported
+    if trace is None or trace.fatal is not None or trace.unfinished:
+        return True
+    return trace.exit_code in loader.CANNOT_BEGIN and not trace.python
 
 
 def _contradicted(finding: Finding) -> Finding:

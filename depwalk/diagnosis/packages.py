@@ -5,13 +5,15 @@ from __future__ import annotations
 import ntpath
 from typing import TYPE_CHECKING
 
-from depwalk import search
+from depwalk import loader, search
+from depwalk.diagnosis import crashes
 from depwalk.diagnosis.evidence import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from depwalk.diagnosis.evidence import Evidence
+    from depwalk.loader.imports import ImportTrace
 
 _SHOWN = 4  # names in a sentence
 
@@ -61,6 +63,15 @@ def of_the_program(evidence: Evidence, errors: Sequence[Finding]) -> Iterable[Fi
             remedy=Remedy("To see why, run depwalk on it.", f'python -m depwalk "{failed.path}"'),
             proof="loader",
         )
+    if trace.unheard:
+        yield Finding(
+            "analysis-incomplete",
+            "warning",
+            trace.name,
+            "A Python that was started tells nothing of its imports: -I, -E and -S keep depwalk's recording out.",
+            remedy=Remedy("Run it without these options."),
+            proof="loader",
+        )
     if trace.ended_well or errors:
         return
     refused = trace.fatal is not None
@@ -68,15 +79,29 @@ def of_the_program(evidence: Evidence, errors: Sequence[Finding]) -> Iterable[Fi
         what = "Python refused the file that the loader had loaded" if refused else "no DLL failed to load"
         yield Finding(
             "analysis-incomplete",
-            "error",
+            "warning" if trace.is_program and not refused else "error",
             ntpath.basename(trace.fatal.path) if trace.fatal else trace.name,
             f"It ended with {trace.uncaught[0]}, and {what}.",
             evidence=trace.uncaught[1:],
             remedy=Remedy("This is not the loader's doing: the traceback says what Python could not do."),
             proof="loader",
         )
-    else:
-        how = "was stopped at the time limit" if trace.timed_out else f"ended with status {trace.exit_code}"
+    elif not trace.unheard:
         yield Finding(
-            "analysis-incomplete", "warning", trace.name, f"It {how}, and no DLL failed to load.", proof="loader"
+            "analysis-incomplete",
+            "warning",
+            trace.name,
+            f"It {_ending(trace)}, and no DLL failed to load.",
+            evidence=tuple(crashes.exception_facts(trace.load)) if trace.load else (),
+            proof="loader",
         )
+
+
+def _ending(trace: ImportTrace) -> str:
+    if trace.timed_out:
+        return "was stopped at the time limit"
+    row = loader.describe(trace.exit_code)
+    name = f" ({row['name']})" if "name" in row else ""
+    return (
+        f"ended with status {trace.exit_code}" if trace.exit_code < 256 else f"ended with 0x{trace.exit_code:08X}{name}"
+    )

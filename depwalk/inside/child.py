@@ -110,10 +110,10 @@ def load_files(request: Dict[str, Any], record: Record, folder: str) -> None:
     directories = request["directories"]
     if request["watch"]:
         core.watch(os.path.join(folder, "exceptions"))
-    for path in request["preload"]:  # by its full path, or by its name alone
-        core.load(path, [], PYTHON_IMPORT if os.path.isabs(path) else DEFAULT_DIRS)
     known = set(core.modules())
     record.note(ready=True, bases=core.bases())
+    for path in request["preload"]:  # by its full path, or by its name alone
+        core.load(path, [], PYTHON_IMPORT if os.path.isabs(path) else DEFAULT_DIRS)
     for path in request["load"]:
         record.note(loading=path)
         started = time.perf_counter()
@@ -155,6 +155,8 @@ class Program:
         """A method of ExtensionFileLoader that tells before, and if it fails after."""
 
         def method(loader: Any, argument: Any) -> Any:
+            if self.depth:
+                return function(loader, argument)
             self.record.note(extension=loader.name, path=loader.path, stage=stage)
             try:
                 result = function(loader, argument)
@@ -180,8 +182,8 @@ class Program:
                 found["modules"] = core.modules()
                 found["flags"] = self.flags(path)
                 found.update(core.load(path, [], found["flags"]))
-        except (ImportError, OSError):
-            pass  # ctypes may be what does not load
+        except Exception:  # noqa: BLE001, S110  (ctypes may be what does not load, or half loaded)
+            pass
         finally:
             self.depth -= 1
         return found
@@ -201,7 +203,7 @@ class Program:
             seen.append(current)
             chain.append(describe(current))
             current = current.__cause__ or current.__context__
-        loaded = next((item["dlopen"] for item in chain if "dlopen" in item), None)
+        loaded = next((item["dlopen"] for item in reversed(chain) if "dlopen" in item), None)
         self.record.note(uncaught=chain, **(self.state(loaded) if loaded else {}))
 
 
@@ -242,8 +244,6 @@ def add_sites(directories: List[str]) -> None:
 
 def import_name(request: Dict[str, Any], record: Record, folder: str) -> None:
     """Import a name as `python -c "import name"` would."""
-    import importlib
-
     sys.argv[:] = [""]
     sys.path[0] = ""
     add_sites(request["sites"])
@@ -253,10 +253,10 @@ def import_name(request: Dict[str, Any], record: Record, folder: str) -> None:
     if request["watch"]:
         Core(request["core"]).watch(os.path.join(folder, "exceptions"))
     program = Program(record, request["core"])
-    record.note(ready=True, version=sys.version, prefix=sys.prefix)
+    record.note(ready=True, version=sys.version)
     program.begin()
     try:
-        importlib.import_module(request["import"])
+        __import__(request["import"])
     except BaseException as error:  # noqa: BLE001  (SystemExit, too, is how an import can end)
         program.uncaught(error)
         import traceback
@@ -279,7 +279,8 @@ def record_program(folder: str) -> None:
         request = json.load(file)
     record = Record(os.path.join(folder, "record-{}".format(os.getpid())))
     program = Program(record, request["cores"].get(architecture()))
-    record.note(ready=True, version=sys.version, prefix=sys.prefix)
+    executable = getattr(sys, "_base_executable", "") or sys.executable
+    record.note(ready=True, version=sys.version, executable=executable)
     program.begin()
     before = sys.excepthook
 

@@ -13,11 +13,13 @@ def _begin():
     here = os.path.dirname(os.path.abspath(__file__))
     folder = os.environ.get("DEPWALK_RECORD")
     if folder:
+        before = set(sys.modules)
         sys.path.insert(0, here)
         import child  # type: ignore[import-not-found]  # found on the path that leads here
 
-        del sys.modules["child"]
         child.record_program(folder)
+        for name in set(sys.modules) - before:  # the program may have modules of such names itself
+            del sys.modules[name]
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
 
 

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "LoadTrace", "Mapped", "Raised", "can_load", "describe", "look_closer", "test_load", "trace_load"]
 
 MODULE_NOT_FOUND = 126
+
+# Statuses with which a process ends that could not even begin (windows-loader 3).
+CANNOT_BEGIN = (0xC0000135, 0xC0000138, 0xC0000139, 0xC0000142, 0xC000007B)
 PYTHON_FLAGS = ("-I", "-S", "-B")
 _SHORTEST_STEP = 2.0  # seconds that one dependency may take to load, at least
+_ATTEMPTS = 2  # to start a child: an interpreter can fail for a reason of the moment
 _STEPS = 3  # hanging dependencies that the time limit is enough for
 
 
@@ -44,7 +48,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class LoadTrace:
-    """How one load ended. Exactly one of `code` (0: loaded), `exit_code` and `timed_out` tells."""
+    """How one load ended: one of `code` (0: loaded), `exit_code` and `timed_out` tells."""
 
     code: int | None  # GetLastError
     exit_code: int | None = None  # of a child that died before it could answer
@@ -63,6 +67,11 @@ class LoadTrace:
     def loaded(self) -> bool:
         """The loader took the file."""
         return self.code == 0
+
+    @property
+    def ending_unknown(self) -> bool:
+        """It failed, and how is not known: a Python whose ctypes does not load cannot be asked for the code."""
+        return self.code is None and self.exit_code is None and not self.timed_out
 
     @property
     def status(self) -> str | None:
@@ -222,7 +231,10 @@ def _run(
         "watch": not debug,
     }
     command = [python.executable, *PYTHON_FLAGS, str(processes.SCRIPT)]
-    ran = processes.run(command, whole, timeout=timeout, debug=debug, snaps=with_snaps)
+    for _ in range(_ATTEMPTS):
+        ran = processes.run(command, whole, timeout=timeout, debug=debug, snaps=with_snaps)
+        if ran.began or ran.timed_out:
+            break
     if not ran.began and not ran.timed_out:
         raise OSError(f"the child process ended with 0x{ran.exit_code:X} before it began")
     return ran

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Callable
 
 from depwalk import core, snaps
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from depwalk.loader.processes import Ran
     from depwalk.target import Target
+
+
+_PYTHON_DLL = re.compile(r"\\python3\d+t?\.dll$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,16 @@ class ImportTrace:
 
     name: str
     ended_well: bool
+    is_program: bool = False
     python: str = ""  # sys.version of it; empty if no Python told
+    executable: str = ""  # of that, if it is a program
+    unheard: bool = False  # a Python ran and told nothing: -I, -E and -S keep the recording out
+    not_there: bool = False  # there is no module of that name
     imported: tuple[str, ...] = ()  # names, in the order in which their import began
     extensions: tuple[str, ...] = ()  # paths of extension modules, in the order in which their load began
     directories: tuple[str, ...] = ()  # given to os.add_dll_directory, in that order
     by_ctypes: tuple[str, ...] = ()  # names given to ctypes
-    failed: tuple[FailedLoad, ...] = ()  # every failed load, also those that the program got over
+    failed: tuple[FailedLoad, ...] = ()  # every extension that did not load, also those that the program got over
     fatal: FailedLoad | None = None  # the one that ended it
     unfinished: str = ""  # path of the extension that was being loaded or run when the process ended
     uncaught: tuple[str, ...] = ()  # the exception that ended it, and those behind it
@@ -102,11 +110,13 @@ def trace_command(
         timeout=timeout,
         debug=True,
         children=True,
-        variables={"PYTHONPATH": path},
+        variables={"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},  # what it writes shows at once, and is not lost
         pass_on=pass_on,
     )
     records = _of_one_process(ran.records)
-    return _told(" ".join(command), ran, records, ended_well=ran.exit_code == 0 and not ran.timed_out)
+    told = _told(" ".join(command), ran, records, ended_well=ran.exit_code == 0 and not ran.timed_out)
+    ran_python = any(_PYTHON_DLL.search(module.path) for module in ran.story.modules)
+    return replace(told, is_program=True, unheard=ran_python and not told.python)
 
 
 def _of_one_process(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -129,6 +139,8 @@ def _told(name: str, ran: Ran, records: Sequence[dict[str, Any]], *, ended_well:
         name=name,
         ended_well=ended_well,
         python=ready.get("version", ""),
+        executable=ready.get("executable", ""),
+        not_there=bool(uncaught) and uncaught[0]["type"] == "ModuleNotFoundError" and uncaught[0].get("name") == name,
         imported=tuple(_first_of_each(_audited(records, "import"))),
         extensions=tuple(_first_of_each(record["path"] for record in records if "extension" in record)),
         directories=tuple(_audited(records, "os.add_dll_directory")),
@@ -172,7 +184,7 @@ def _first_of_each(names: Iterable[str]) -> Iterator[str]:
 def _failed(records: Iterable[dict[str, Any]]) -> Iterator[FailedLoad]:
     """Extensions that the loader, or Python right after it, refused."""
     for record in records:
-        if "failed" in record and record["stage"] == "load" and "code" in record:
+        if "failed" in record and record["stage"] == "load":
             error = record["error"]
             yield _failed_load(record, record["path"], f"{error['type']}: {error['text']}")
 
@@ -196,8 +208,9 @@ def _fatal(
     """The failed load behind the exception that ended the program: the last link of its chain that names one."""
     by_path = {load.path: load for load in failed}
     for item in reversed(uncaught):
-        if item.get("path") in by_path:
-            return by_path[item["path"]]
+        same = [load for load in failed if load.error == f"{item['type']}: {item['text']}"]
+        if item.get("path") in by_path or same:  # not every exception that a load ends with names the file
+            return by_path.get(item.get("path"), same[-1] if same else None)
         if "dlopen" in item:
             record = next(record for record in records if "uncaught" in record)
             return _failed_load(record, item["dlopen"], f"{item['type']}: {item['text']}", by_ctypes=True)

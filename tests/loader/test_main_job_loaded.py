@@ -7,7 +7,6 @@ import os
 import struct
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,13 +18,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "win32", reason="there is no Windows loader here"),
     pytest.mark.skipif(struct.calcsize("P") == 4, reason="TensorFlow is 64-bit"),
 ]
-
-
-@pytest.fixture
-def tensorflow() -> str:
-    patients = os.environ["DEPWALK_PATIENTS"]
-    folder = Path(patients, "tensorflow-2.0.0-cp37-win_amd64", "tensorflow_core", "python")
-    return str(folder / "_pywrap_tensorflow_internal.pyd")
 
 
 @pytest.fixture
