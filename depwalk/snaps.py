@@ -103,6 +103,11 @@ def parse(lines: Iterable[str]) -> tuple[Snap, ...]:
     return tuple(reader.found)
 
 
+def is_snap(line: str) -> bool:
+    """Whether a line that a debugger got is the loader's, and not that of a program."""
+    return _LINE.search(line[:_LONGEST]) is not None
+
+
 class _Reader:
     """What was found, and what earlier lines of a thread say of later ones."""
 

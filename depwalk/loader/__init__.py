@@ -252,7 +252,7 @@ def _told(ran: Ran, *, traced: bool) -> LoadTrace:
         mapped=mapped,
         raised=ran.story.raised,
         snaps=snaps.parse(ran.story.output),
-        messages=ran.story.output,
+        messages=tuple(line for line in ran.story.output if not snaps.is_snap(line)),
         output=ran.output,
         traced=traced,
         elapsed_ms=answer["took"] if answer else ran.elapsed_ms,

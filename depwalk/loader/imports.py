@@ -166,7 +166,7 @@ def _load(ran: Ran, fatal: FailedLoad | None, *, died: bool) -> LoadTrace:
         mapped=ran.story.modules,
         raised=ran.story.raised,
         snaps=snaps.parse(ran.story.output),
-        messages=ran.story.output,
+        messages=tuple(line for line in ran.story.output if not snaps.is_snap(line)),
         output=ran.output,
         traced=bool(ran.story.modules),
         elapsed_ms=ran.elapsed_ms,

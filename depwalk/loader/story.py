@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MOST_MODULES = 20_000
 FIRST_RAISED, LAST_RAISED = 64, 192  # exceptions that are kept of many
-MOST_OUTPUT = 4096  # lines
+MOST_OUTPUT = 65_536  # lines; loader snaps are some 10,000 for a large tree
 _BREAKPOINTS = (0x80000003, 0x4000001F)  # native, and that of a 32-bit process
 _ACCESS = {0: "read", 1: "write", 8: "execute"}
 _ACCESS_VIOLATION = 0xC0000005

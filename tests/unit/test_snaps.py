@@ -243,3 +243,15 @@ def test_an_endless_story_is_read_only_so_far() -> None:
             yield 'LdrpInitializeNode - INFO: Calling init routine 0 for DLL "a.dll"'
 
     assert len(parse(endless())) == 10_000  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_the_loaders"),
+    [
+        ("7c48:2ac4 @ 371984000 - LdrpInitializeNode - INFO: Calling init routine 0 for DLL", True),
+        ("2264:05b0 @ 00793875 - LdrpSearchPath - RETURN: Status: 0xc0000135", True),
+        ("no licence found - giving up: sorry", False),
+    ],
+)
+def test_what_the_loader_says_is_told_from_what_a_program_says(line: str, is_the_loaders: bool) -> None:
+    assert snaps.is_snap(line) is is_the_loaders
