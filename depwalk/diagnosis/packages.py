@@ -54,11 +54,12 @@ def of_the_program(evidence: Evidence, errors: Sequence[Finding]) -> Iterable[Fi
             continue
         name = ntpath.basename(failed.path)
         code = f" (code {failed.code})" if failed.code else ""
+        caught = "went on without it" if trace.ended_well else "caught that"
         yield Finding(
             "analysis-incomplete",
-            "note",
+            "note" if trace.ended_well else "warning",
             name,
-            f"{name} did not load{code}, and the program went on without it.",
+            f"{name} did not load{code}, and the program {caught}.",
             evidence=(failed.error,),
             remedy=Remedy("To see why, run depwalk on it.", f'python -m depwalk "{failed.path}"'),
             proof="loader",
@@ -91,7 +92,7 @@ def of_the_program(evidence: Evidence, errors: Sequence[Finding]) -> Iterable[Fi
             "analysis-incomplete",
             "warning",
             trace.name,
-            f"It {_ending(trace)}, and no DLL failed to load.",
+            f"It {_ending(trace)}" + ("; that may be why." if trace.failed else ", and no DLL failed to load."),
             evidence=tuple(crashes.exception_facts(trace.load)) if trace.load else (),
             proof="loader",
         )

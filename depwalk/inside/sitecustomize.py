@@ -3,7 +3,6 @@
 A sitecustomize that this one hides is run afterwards, as if this one were not there.
 """
 
-import contextlib
 import os
 import sys
 
@@ -26,8 +25,11 @@ def _begin():
 def _go_on():
     # type: () -> None
     this = sys.modules.pop("sitecustomize")
-    with contextlib.suppress(ImportError):
+    try:
         import sitecustomize  # type: ignore[import-not-found]  # noqa: F401  (the next one on the path)
+    except ImportError as error:
+        if error.name != "sitecustomize":
+            raise  # the next one's own failure is its own
     sys.modules.setdefault("sitecustomize", this)  # the import of this one is not over
 
 

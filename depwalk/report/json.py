@@ -29,7 +29,7 @@ def as_dict(result: Result) -> dict[str, Any]:
         "schema": SCHEMA,
         "tool": {"name": "depwalk", "version": __version__},
         "target": {
-            "path": os.path.abspath(result.path) if result.graph.root.image or not result.imported_as else None,
+            "path": os.path.abspath(result.path) if result.graph.root.image else None,
             "name": result.imported_as or None,
             "optional": result.optional,
             "kind": "import" if result.imported_as else os.path.splitext(result.path)[1].lower().lstrip(".") or "file",
