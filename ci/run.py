@@ -3,6 +3,7 @@
 python3 ci/run.py test [--host | --windows] [pytest arguments]
 python3 ci/run.py demo
 python3 ci/run.py bed
+python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py python [--arch x86] [--cpu Nehalem] [arguments of the Windows Python]
 """
 
@@ -47,6 +48,7 @@ ON_WINDOWS = os.name == "nt"
 IN_NAMESPACE = "DEPWALK_CI_IN_NAMESPACE"
 PYTEST_NOTHING_COLLECTED = 5
 PYTEST_TIMEOUT = 3600
+AGREEMENT_TIMEOUT = 3600
 SOURCES = (
     "pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "README.md", "LICENSE",
     "csrc", "depwalk",
@@ -93,11 +95,14 @@ def main() -> int:
     side.add_argument("--windows", action="store_true", help="only the tests in the bed")
     commands.add_parser("demo", help="show what depwalk says about a real broken wheel")
     commands.add_parser("bed", help="only set the test bed up")
+    commands.add_parser(
+        "agreement", allow_abbrev=False, help="compare predictions with real loads over every real extension"
+    )
     python = commands.add_parser("python", allow_abbrev=False, help="run a Windows Python of the bed")
     python.add_argument("--arch", choices=sorted(bed.ARCHITECTURES), default="x64")
     python.add_argument("--cpu", default="", help="a model of qemu's processors, such as Nehalem (x64 only)")
     options, rest = parser.parse_known_args()
-    if rest and options.command not in ("test", "python"):
+    if rest and options.command not in ("test", "python", "agreement"):
         parser.error(f"unexpected arguments: {' '.join(rest)}")
     if options.command == "python" and options.cpu and options.arch != bed.X64.name:
         parser.error("--cpu: only x64 programs run on another processor")
@@ -113,6 +118,8 @@ def main() -> int:
                 return test_command(rest, host=not options.windows, windows=not options.host)
             if options.command == "demo":
                 return demo_command()
+            if options.command == "agreement":
+                return agreement_command(rest)
             if options.command == "python":
                 return python_command(rest, options.arch, options.cpu)
             return bed_command()
@@ -165,6 +172,19 @@ def python_command(args: Sequence[str], arch: str, cpu: str) -> int:
         answer = the_bed.python(*args, arch=arch, cpu=cpu, env=test_paths(windows_paths=True))
     sys.stdout.write(answer.stdout)
     sys.stderr.write(answer.stderr)
+    return answer.returncode
+
+
+def agreement_command(args: Sequence[str]) -> int:
+    """Compare what depwalk predicts of every real extension in the bed with what the loader does."""
+    host_python = fetch.host_environment()
+    if ON_WINDOWS:
+        return subprocess.call([host_python, CHECKOUT / "ci" / "agreement.py", *args])
+    with bed.open_bed(host_python) as the_bed:
+        install_in_bed(host_python, the_bed, bed.X64)
+        script = the_bed.windows_path(CHECKOUT / "ci" / "agreement.py")
+        directories = [f"C:\\{site}" for site in fetch.SITES] + ["C:\\Python311\\DLLs"]
+        answer = the_bed.python(script, *directories, *args, timeout=AGREEMENT_TIMEOUT, stream=True)
     return answer.returncode
 
 
