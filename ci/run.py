@@ -114,15 +114,14 @@ def main() -> int:
         if needs_bed:
             enter_namespace()
         with only_run():
-            if options.command == "test":
-                return test_command(rest, host=not options.windows, windows=not options.host)
-            if options.command == "demo":
-                return demo_command()
-            if options.command == "agreement":
-                return agreement_command(rest)
-            if options.command == "python":
-                return python_command(rest, options.arch, options.cpu)
-            return bed_command()
+            run: dict[str, Callable[[], int]] = {
+                "test": lambda: test_command(rest, host=not options.windows, windows=not options.host),
+                "demo": demo_command,
+                "bed": bed_command,
+                "agreement": lambda: agreement_command(rest),
+                "python": lambda: python_command(rest, options.arch, options.cpu),
+            }
+            return run[options.command]()
     except prerequisites.MissingPrerequisiteError as error:
         say(str(error))
         return 2
