@@ -10,15 +10,18 @@ What differs needs a rule (RULES); the rules are those by which Wine differs fro
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import ntpath
 import os
+import subprocess
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from depwalk import core, image, loader, result, search
@@ -38,10 +41,12 @@ if TYPE_CHECKING:
 # Why a difference is none of depwalk's: docs/limits.md says what each can hide.
 RULES = {
     "builtin-replaces": "Wine puts a DLL of its own in the place of the file (windows-loader 4)",
-    "windows-imports": "Windows' own DLLs import more of their kind: depwalk does not follow them",
+    "windows-imports": "Windows' own DLLs import more of their kind, or forward to them: depwalk does not follow them",
     "windows-loads": "a DLL of Windows' own has the name of another one in it, and loads that when it starts",
+    "security-package": "secur32.dll loads what the registry lists as authentication packages when it starts",
     "missing-export-is-a-stub": "Wine loads a file that lacks a function (windows-loader 4)",
 }
+_LSA = r"SYSTEM\CurrentControlSet\Control\Lsa"
 _TIMEOUT = 60.0  # seconds for one load
 _SHOWN = 25  # extensions between two lines of progress
 
@@ -84,7 +89,9 @@ class System:
     """Windows' own files: those in its directory, and, if it is a Wine, in that of the DLLs that it has built in."""
 
     root: str
-    builtin: str | None = None
+    dlls: str  # the directory from which its DLLs are mapped
+    is_wine: bool = True
+    packages: frozenset[str] = frozenset()  # authentication packages in the registry, lower case
     api_sets: ApiSets | None = field(default=None, compare=False)
 
     def owns(self, path: str) -> bool:
@@ -93,7 +100,7 @@ class System:
 
     def has_built_in(self, path: str) -> bool:
         """Whether a file is a DLL that Wine has built in."""
-        return self.builtin is not None and _is_below(path, self.builtin)
+        return self.is_wine and _is_below(path, self.dlls)
 
 
 def compare(predicted: Predicted, seen: Seen, system: System) -> list[Difference]:
@@ -125,7 +132,7 @@ def compare(predicted: Predicted, seen: Seen, system: System) -> list[Difference
 def _verdict(predicted: Predicted, seen: Seen, system: System) -> Iterator[Difference]:
     actual = "loads" if seen.code == 0 else "fails"
     if actual != predicted.verdict:
-        stub = system.builtin and actual == "loads" and set(predicted.errors) == {"missing-export"}
+        stub = system.is_wine and actual == "loads" and set(predicted.errors) == {"missing-export"}
         said = f"{predicted.verdict} {', '.join(predicted.errors)}".strip()
         yield Difference("verdict", said, f"{actual}, code {seen.code}", "missing-export-is-a-stub" if stub else None)
 
@@ -139,12 +146,14 @@ def _why_more(path: str, seen: Seen, system: System) -> str | None:
     """The rule for a module that the loader mapped and that was not predicted: only Windows' own have one."""
     if not system.owns(path):
         return None
-    present = [other for other in (*seen.before, *seen.mapped) if system.owns(other) and _name(other) != _name(path)]
-    if any(_name(path) in _imports(other, system) for other in present):
+    others = [other for other in (*seen.before, *seen.mapped) if _name(other) != _name(path)]
+    if any(_name(path) in _brings(other, system) for other in others):
         return "windows-imports"
-    earlier = seen.mapped.index(path)
-    loaders = [other for other in (*seen.before, *seen.mapped[:earlier]) if system.owns(other)]
-    return "windows-loads" if any(_mentions(other, _name(path)) for other in loaders) else None
+    loaders = [other for other in (*seen.before, *seen.mapped[: seen.mapped.index(path)]) if system.owns(other)]
+    if any(_mentions(other, _name(path)) for other in loaders):
+        return "windows-loads"
+    is_package = _name(path).rpartition(".")[0] in system.packages
+    return "security-package" if is_package and "secur32.dll" in map(_name, loaders) else None
 
 
 def _order(predicted: Predicted, seen: Seen, system: System) -> Iterator[Difference]:
@@ -159,17 +168,21 @@ def _order(predicted: Predicted, seen: Seen, system: System) -> Iterator[Differe
 
 
 @cache
-def _imports(path: str, system: System) -> frozenset[str]:
-    """Names that a file of Windows' own imports, and those of the DLLs to which what it imports is forwarded."""
-    found: set[str] = set()
+def _brings(path: str, system: System) -> frozenset[str]:
+    """Windows' own DLLs that a file brings and depwalk does not follow.
+
+    Those to which imports are forwarded; if the file is itself one of Windows' own, also those that it imports.
+    """
     file = _image(path)
-    for imported in file.imports if file else ():
-        if imported.kind == "import" and file is not None:
-            host = _host(imported.dll, file.path, system)
-            found.add(host)
-            exporter = _image(ntpath.join(ntpath.dirname(path), host))
-            forwarded = file.match(imported, exporter)[1] if exporter is not None else []
-            found |= {_host((one.forwarder or "").rpartition(".")[0] + ".dll", host, system) for one in forwarded}
+    found: set[str] = set()
+    for imported in file.imports if file is not None else ():
+        if file is None or imported.kind != "import":
+            continue
+        host = _host(imported.dll, path, system)
+        exporter = _image(ntpath.join(system.dlls, host))
+        forwarders = file.match(imported, exporter)[1] if exporter is not None else []
+        found |= {_host((one.forwarder or "").rpartition(".")[0] + ".dll", host, system) for one in forwarders}
+        found |= {host} if system.owns(path) else set()
     return frozenset(found)
 
 
@@ -255,42 +268,62 @@ def _depth_first(graph: Graph) -> list[int]:
 
 # ---- the load ----------------------------------------------------------------------------------------------------
 
-_before: dict[tuple[str, ...], tuple[str, ...]] = {}  # preloads -> what is mapped when the load begins
+
+@dataclass(frozen=True)
+class Before:
+    """A child that is ready to load. `preloaded` are the files that preloads mapped, in their order."""
+
+    modules: tuple[str, ...]  # that are in it
+    preloaded: tuple[str, ...]
+
+
+_before: dict[tuple[str, ...], Before] = {}  # by preloads
 
 
 def look(path: str, predicted: Predicted, target: Target, system: System) -> Seen:
-    """Load a file in a child of its own. Raises OSError if none starts."""
+    """Load a file in a child of its own. Raises OSError if none starts, or if it does not begin as others do."""
     trace = loader.trace_load(path, target, _TIMEOUT)
-    seen = Seen(trace.code, before(target), trace.modules)
+    first = before(target)
+    own = len(first.preloaded)
+    if trace.modules[:own] != first.preloaded:
+        raise OSError("the same preloads mapped other files")
+    seen = Seen(trace.code, first.modules, trace.modules[own:])
     if any(one.rule is None and one.kind == "other-file" for one in compare(predicted, seen, system)):
-        return replace(seen, reported=reported(path, target))
+        ran = _run(target, load=path, debug=False)
+        return replace(seen, reported=_reported(ran))
     return seen
 
 
-def before(target: Target) -> tuple[str, ...]:
-    """Files that a child has mapped when it is ready to load, less those that it has given up again."""
+def before(target: Target) -> Before:
+    """What is in a child after the preloads, less what a preload that failed has given up again."""
     if target.preloads not in _before:
-        ran = _run(target, preloads=target.preloads, load=(), debug=True)
+        assert target.python is not None
+        ran = _run(target, load=str(target.python.executable), debug=True)  # it is there: nothing more is mapped
         bases = {base for record in ran.records for base in record.get("bases", ())}
-        _before[target.preloads] = tuple(module.path for module in ran.story.modules if module.base in bases)
+        last = max(index for index, module in enumerate(ran.story.modules) if module.base in bases)
+        preloaded = tuple(module.path for module in ran.story.modules[last + 1 :])
+        kept = {_name(path) for path in _reported(ran)}
+        initial = tuple(module.path for module in ran.story.modules[: last + 1])
+        remaining = tuple(path for path in preloaded if _name(path) in kept)
+        _before[target.preloads] = Before((*initial, *remaining), preloaded)
     return _before[target.preloads]
 
 
-def reported(path: str, target: Target) -> tuple[str, ...]:
-    """The modules that a load, and the loads before it, bring, as the process itself names them."""
-    ran = _run(target, preloads=(), load=(*target.preloads, path), debug=False)
+def _reported(ran: Ran) -> tuple[str, ...]:
+    """The modules that the preloads and the load brought, as the process itself names them."""
     return tuple(name for record in ran.records for name in record.get("modules", ()))
 
 
-def _run(target: Target, *, preloads: Sequence[str], load: Sequence[str], debug: bool) -> Ran:
+def _run(target: Target, *, load: str, debug: bool) -> Ran:
     assert target.python is not None
+    flags = search.load_flags(target, "module.pyd")
     request = {
         "core": str(core.library_for(target.architecture, running_architecture())),
-        "preload": list(preloads),
+        "preload": list(target.preloads),
         "watch": False,
-        "load": list(load),
-        "directories": list(target.added_directories),
-        "flags": search.load_flags(target, "module.pyd"),
+        "load": [load],
+        "directories": list(target.added_directories) if flags & search.PYTHON_IMPORT else [],
+        "flags": flags,
         "path": os.pathsep.join(search.legacy_path(target)),
         "list_modules": True,
     }
@@ -336,7 +369,7 @@ def judge_process(choice: Choice) -> Row:
     assert target.python is not None
     own = [target.python.directory.find(name) for name in target.python.own_dlls()]
     predicted = Predicted("loads", (), tuple(path for path in own if path))
-    seen = Seen(0, before(target), (), tuple(core.modules()))
+    seen = Seen(0, before(target).modules, (), tuple(core.modules()))
     return _row(str(target.python.executable), predicted, seen, system_of(target))
 
 
@@ -346,11 +379,22 @@ def _row(path: str, predicted: Predicted, seen: Seen, system: System) -> Row:
 
 
 def system_of(target: Target) -> System:
-    """Windows' own files of this machine. Wine's are where it has its ntdll from."""
+    """Windows' own files of this machine."""
     windows = target.windows
     assert windows.root is not None
-    ntdll = next(path for path in before(target) if _name(path) == "ntdll.dll")
-    return System(windows.root, ntpath.dirname(ntdll) if windows.emulator else None, windows.api_sets)
+    ntdll = next(path for path in before(target).modules if _name(path) == "ntdll.dll")
+    is_wine = windows.emulator is not None
+    return System(windows.root, ntpath.dirname(ntdll), is_wine, frozenset(_packages()), windows.api_sets)
+
+
+def _packages() -> Iterator[str]:
+    """Wine's secur32.dll loads a DLL for each key below Lsa (seen)."""
+    if sys.platform != "win32":
+        return
+    import winreg
+
+    with contextlib.suppress(OSError), winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, _LSA) as key:
+        yield from (winreg.EnumKey(key, index).lower() for index in range(winreg.QueryInfoKey(key)[0]))
 
 
 def extensions(places: Iterable[str]) -> Iterator[str]:
@@ -368,16 +412,18 @@ def _is_extension(name: str) -> bool:
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
-    """Counts of outcomes, verdicts and rules, and in full what is not explained."""
-    outcomes = Counter(row.outcome for row in rows)
-    verdicts = Counter(row.verdict for row in rows)
-    rules = Counter(rule for row in rows for rule in {one.rule for one in row.differences if one.rule})
-    yield f"{len(rows)} extensions ({', '.join(f'{count} {name}' for name, count in sorted(verdicts.items()))})"
-    yield f"{sum(row.files for row in rows)} files compared by path, Windows' own by name"
+    """Counts of outcomes, verdicts and rules, and in full what is not explained. The first row is the process."""
+    process, *compared = rows
+    outcomes = Counter(row.outcome for row in compared)
+    verdicts = Counter(row.verdict for row in compared)
+    rules = Counter(rule for row in compared for rule in {one.rule for one in row.differences if one.rule})
+    yield f"{len(compared)} extensions: {', '.join(f'{verdicts[name]} {name}' for name in sorted(verdicts))}"
+    yield f"{sum(row.files for row in compared)} files compared by path, Windows' own by name"
+    yield f"the process before the first load: {process.outcome}"
     yield ""
     yield from (f"{count:6}  {outcome}" for outcome, count in outcomes.most_common())
     yield ""
-    yield from (f"{rules[rule]:6}  by {rule}: {why}" for rule, why in RULES.items() if rules[rule])
+    yield from (f"{rules[rule]:6}  {rule}: {why}" for rule, why in RULES.items() if rules[rule])
     for row in rows:
         if row.outcome == "unexplained":
             yield ""
@@ -396,36 +442,56 @@ def main() -> int:
     parser.add_argument("--python", metavar="X.Y", help="judge and load as for this Python (default: the running one)")
     parser.add_argument("--dll-dir", metavar="DIR", action="append", default=[], help="a directory that programs add")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that work at the same time")
-    parser.add_argument("--limit", type=int, help="compare so many extensions only, spread over all")
+    parser.add_argument("--limit", type=int, help="compare at most so many extensions, spread over all")
     parser.add_argument("--json", metavar="FILE", help="write every row there")
+    parser.add_argument("--part", type=int, help=argparse.SUPPRESS)  # of --jobs: one such process
     options = parser.parse_args()
     if sys.platform != "win32":
         parser.error("this asks the loader of a Windows: run it in a Windows Python")
     paths = list(extensions(options.place))
     if options.limit:
-        paths = paths[:: max(1, -(-len(paths) // options.limit))]
+        paths = paths[:: -(-len(paths) // options.limit)]
     if not paths:
         parser.error("there are no extension modules")
     choice = Choice(python=options.python, dll_dirs=tuple(options.dll_dir))
-    rows = list(all_rows(paths, choice, options.jobs))
-    process = judge_process(choice)
+    if options.part is not None:
+        for path in paths[options.part :: options.jobs]:
+            print(json.dumps(asdict(judge(path, choice))), flush=True)
+        return 0
+    rows = [judge_process(choice), *sorted(rows_of_parts(options.jobs, len(paths)), key=lambda row: row.path)]
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump([{**asdict(row), "outcome": row.outcome} for row in (process, *rows)], file, indent=1)
+            json.dump([{**asdict(row), "outcome": row.outcome} for row in rows], file, indent=1)
     print("\n".join(table(rows)))
-    print(f"\nThe process itself: {process.outcome}")
-    print("\n".join(f"    {_sentence(one)}" for one in process.differences))
-    return int(any(row.outcome == "unexplained" for row in (process, *rows)))
+    lost = len(paths) + 1 - len(rows)
+    if lost:
+        print(f"\n{lost} of {len(paths)} extensions were not compared: a part of this program ended early")
+    return int(lost > 0 or any(row.outcome == "unexplained" for row in rows))
 
 
-def all_rows(paths: Sequence[str], choice: Choice, jobs: int) -> Iterator[Row]:
-    """Compare every extension. In processes, since most of the time goes into following the packages' source."""
+def rows_of_parts(jobs: int, total: int) -> Iterator[Row]:
+    """Compare every extension, in processes: most of the time goes into reading the source of packages."""
     started = time.perf_counter()
-    with ProcessPoolExecutor(jobs) as pool:
-        for index, row in enumerate(pool.map(judge, paths, [choice] * len(paths)), 1):
-            if index % _SHOWN == 0 or index == len(paths):
-                print(f"{index} of {len(paths)}, {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
-            yield row
+    waiting: SimpleQueue[str] = SimpleQueue()
+    with ThreadPoolExecutor(jobs) as pool:
+        parts = [pool.submit(_part, part, waiting) for part in range(jobs)]
+        done = 0
+        while done < total and not (waiting.empty() and all(part.done() for part in parts)):
+            with contextlib.suppress(Empty):
+                fields = json.loads(waiting.get(timeout=1))
+                yield Row(**{**fields, "differences": tuple(Difference(**one) for one in fields["differences"])})
+                done += 1
+                if done % _SHOWN == 0 or done == total:
+                    print(f"{done} of {total}, {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _part(part: int, waiting: SimpleQueue[str]) -> None:
+    """This program once more, for its share of the extensions; each line that it writes is a row."""
+    command = [sys.executable, *sys.argv, "--part", str(part)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, encoding="utf-8") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            waiting.put(line)
 
 
 if __name__ == "__main__":

@@ -214,8 +214,12 @@ def _as_imported(path: str, target: Target, reached: Extension | None) -> Target
     return replace(
         target,
         inferred=tuple(Inferred(added.directory, added.source) for added in found.added),
-        preloads=tuple(preload.path for preload in found.preloads),
+        preloads=tuple(preload.path for preload in found.preloads if not _same(preload.path, path)),
     )
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.normcase(os.path.abspath(one)) == os.path.normcase(os.path.abspath(other))
 
 
 def _look_closer(path: str, evidence: diagnosis.Evidence, timeout: float) -> diagnosis.Evidence:

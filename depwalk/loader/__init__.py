@@ -53,7 +53,7 @@ class LoadTrace:
     code: int | None  # GetLastError
     exit_code: int | None = None  # of a child that died before it could answer
     timed_out: bool = False
-    modules: tuple[str, ...] = ()  # paths of the modules that the load brought, in load order
+    modules: tuple[str, ...] = ()  # paths of the modules that the load brought, and preloads before it, in load order
     mapped: tuple[Mapped, ...] = ()  # the same with times, if it was traced
     raised: tuple[Raised, ...] = ()  # exceptions, in their order
     failures: tuple[Failure, ...] = ()  # modules that fail alone although all they need loads, deepest first

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
-from depwalk.package.places import Finder, extensions_below
+from depwalk.package.places import Finder, extensions_below, standard_modules
 from depwalk.package.run import Added, Preload, Run
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = ["Added", "Extension", "Found", "Package", "PackageNotFound", "Preload
 # Of one file's import: what it adds to the search is near the top of its packages, and of those that these import.
 _MOST_FILES = 1000
 _DEEPEST_IN_OTHERS = 2
+_LONGEST_PTH = 65_536  # characters
 _LONGEST_RECORD = 100_000
 
 
@@ -96,11 +97,12 @@ def directories_for(
     *folders, file = os.path.relpath(full, site).split(os.sep)
     is_module = file.lower().endswith(".pyd") and all(folder.isidentifier() for folder in folders)
     name = ".".join([*folders, file.partition(".")[0]]) if is_module else _package_of(site, folders)
-    run = Run((site,), Finder(minor, architecture), prefix, minor, architecture)
+    sites, imports = _with_pth((site,))
+    run = Run(sites, Finder(minor, architecture), prefix, minor, architecture)
     run.stop = name if is_module else full
     run.most_files, run.deepest_in_others = _MOST_FILES, _DEEPEST_IN_OTHERS
     if name:
-        run.follow(name)
+        run.follow(*imports, name)
     own = next((one for one in run.extensions if is_module and one.module == name), None)
     added, preloads = (run.added, run.preloads) if own is None else (own.added, own.preloads)
     added = [*added, *_conventions(run, name.partition(".")[0])]
@@ -124,8 +126,9 @@ def find(
     directories = tuple(os.path.abspath(site) for site in sites)
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
         raise PackageNotFound(f"{name!r} is not the name of a module.")
+    directories, imports = _with_pth(directories)
     run = Run(directories, Finder(minor, architecture), prefix, minor, architecture, stop=name, most=most)
-    run.follow(name)
+    run.follow(*imports, name)
     module = run.modules.get(name)
     if module is None:
         raise PackageNotFound(_not_found(name, run))
@@ -166,6 +169,27 @@ def find(
         tuple(one for one in run.missing if one != name),
         tuple(run.notes),
     )
+
+
+def _with_pth(sites: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
+    """The sites, what their .pth files add to them, and the modules that such files import at start-up (site.py)."""
+    directories, imports = list(sites), []
+    for site in sites:
+        for name in _names(site):
+            if not name.endswith(".pth"):
+                continue
+            with (
+                contextlib.suppress(OSError),
+                open(os.path.join(site, name), encoding="utf-8", errors="replace") as file,
+            ):
+                for line in file.read(_LONGEST_PTH).splitlines():
+                    imported = re.match(r"import\s+(\w+)", line)
+                    path = os.path.join(site, line.strip().replace("\\", os.sep))
+                    if imported:
+                        imports += [imported[1]] if imported[1] not in standard_modules() else []
+                    elif line.strip() and not line.startswith("#") and os.path.isdir(path):
+                        directories.append(path)
+    return tuple(dict.fromkeys(directories)), imports
 
 
 def _not_found(name: str, run: Run) -> str:

@@ -9,6 +9,7 @@ import os
 import re
 import warnings
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from depwalk.package.evaluate import (
@@ -31,6 +32,7 @@ from depwalk.package.places import Finder, Place, former_modules, standard_modul
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MOST_PARSED = 512  # files of which the syntax is kept
 _LARGEST_FILE = 2_000_000
 _DEEPEST_IMPORT = 30  # modules nested deeper are followed afterwards: Python's own stack is the limit
 _DEEPEST_CALL = 8
@@ -278,16 +280,14 @@ class Run:
             self.note(f"only the first {self.most_files} files were read")
             return None
         try:
-            if not os.path.isfile(module.path) or os.path.getsize(module.path) > _LARGEST_FILE:
+            facts = os.stat(module.path)
+            if not os.path.isfile(module.path) or facts.st_size > _LARGEST_FILE:
                 why = "it is too large"
             else:
-                with open(module.path, "rb") as file:
-                    source = file.read()
-                self._evaluator.spend(len(source) // 100)
-                if b".libs" in source:
-                    names = re.findall(rb"[\w.-]{1,99}\.libs\b", source)
-                    self.mentioned.update(name.decode().lower() for name in names)
-                return ast.parse(source)
+                self._evaluator.spend(facts.st_size // 100)
+                tree, mentioned = _parsed(module.path, facts.st_mtime_ns, facts.st_size)
+                self.mentioned |= mentioned
+                return tree
         except OSError as error:
             why = error.strerror or "it cannot be read"
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -592,6 +592,18 @@ class Run:
                         spec = Module(name, place.path, (), {"origin": (place.path,)})
                         found = merged(found, (spec,))
         return found
+
+
+@lru_cache(maxsize=_MOST_PARSED)
+def _parsed(path: str, _changed: int, _size: int) -> tuple[ast.Module, frozenset[str]]:
+    """A file's syntax, and the directories named NAME.libs that it mentions. Files of one package share imports.
+
+    Raises OSError, and what ast.parse raises.
+    """
+    with open(path, "rb") as file:
+        source = file.read()
+    names = re.findall(rb"[\w.-]{1,99}\.libs\b", source) if b".libs" in source else []
+    return ast.parse(source), frozenset(name.decode().lower() for name in names)
 
 
 def _goes_on(handler: ast.ExceptHandler) -> bool:

@@ -553,3 +553,21 @@ def test_an_extension_that_nothing_seen_imports_is_optional(tmp_path: Path) -> N
     site = lay(tmp_path, {"pkg/__init__.py": "", EXTENSION: ""})
     (extension,) = package.find("pkg", [site], minor=11, architecture="x64").extensions
     assert extension.optional
+
+
+PTH = "# a comment\nwin\nwin\\lib\nnowhere\nimport boot; boot.go()\nimport os; os.environ\n"
+BOOT = "import os, dlls\nfor path in dlls.__path__:\n    if os.path.isdir(path): os.add_dll_directory(path)\n"
+
+
+def test_what_a_pth_file_imports_at_start_up_counts(tmp_path: Path) -> None:
+    files = {"own.pth": PTH, "win/lib/boot.py": BOOT, "dlls/a.dll": ""}
+    assert added(tmp_path, "", files=files) == ["dlls"]
+
+
+def test_a_name_is_found_in_a_directory_that_a_pth_file_adds(tmp_path: Path) -> None:
+    site = lay(tmp_path, {"own.pth": PTH, "win/lib/boot.py": "", "win/api.pyd": "", "nothere/other.pyd": ""})
+    assert reached(site, "api") == ["api"]
+
+
+def test_a_pth_file_of_nonsense_adds_nothing(tmp_path: Path) -> None:
+    assert added(tmp_path, "", files={"own.pth": "\0\nimport \nimport (\n../\n" + "x" * 100_000}) == []
