@@ -24,7 +24,6 @@ _EXCEPTIONS = {998: 0xC0000005, 999: 0xC0000006, 1001: 0xC00000FD}
 _INIT_FAILED = 1114
 _STACK_OVERFLOW = 0xC00000FD
 _LOWEST_EXCEPTION = 0x40000000
-_CPP_EXCEPTION = 0xE06D7363
 
 # Where exceptions are raised for somebody else's fault.
 _RUNTIMES = ("ntdll.", "kernel32.", "kernelbase.", "ucrtbase", "vcruntime", "msvcp", "msvcr", "win32u.", "concrt")

@@ -94,3 +94,12 @@ def pythons() -> list[str]:
     if listed:
         return listed.split(";")
     return [str(found) for found in sorted(Path("C:\\").glob("Python3*/python.exe"))]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, animal: Animal) -> Path:
+    """Where programs run: user.pyd there lacks nowhere.dll."""
+    made = tmp_path / "program"
+    made.mkdir()
+    shutil.copy(animal("missing-direct"), made / "user.pyd")
+    return made

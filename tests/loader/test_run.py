@@ -34,15 +34,6 @@ MISSING = "nowhere.dll is in none of the directories"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, animal: Animal) -> Path:
-    """Where programs run: user.pyd there lacks nowhere.dll."""
-    made = tmp_path / "program"
-    made.mkdir()
-    shutil.copy(animal("missing-direct"), made / "user.pyd")
-    return made
-
-
-@pytest.fixture
 def run(folder: Path) -> Run:
     """run(option..., "--", program, argument...) runs depwalk run, with lines of output as a program writes them."""
 
