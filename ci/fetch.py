@@ -15,17 +15,30 @@ import prerequisites
 from steps import CACHE, Command, SetupError, file_hash, progress, run_logged, step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 PINS = Path(__file__).resolve().parent / "pins"
 WHEELS = CACHE / "downloads"
 PATIENTS = CACHE / "patients"
+JUDGED = CACHE / "judged"
 PATIENT_WHEELS = (
     "tensorflow-2.0.0-cp37-cp37m-win_amd64.whl",
     "panda3d-1.10.16-cp311-cp311-win_amd64.whl",
     "panda3d-1.10.16-cp311-cp311-win32.whl",
     "panda3d-1.10.16-cp37-cp37m-win_amd64.whl",
 )
+# What tests/wheels/verdicts.toml judges. They are large, so only what the loader and the verdicts read of them is kept.
+JUDGED_WHEELS = (
+    "MarkupSafe-2.1.5-cp311-cp311-win32.whl",
+    "MarkupSafe-2.1.5-cp38-cp38-win_amd64.whl",
+    "cryptography-42.0.6-cp37-abi3-win_amd64.whl",
+    "opencv_python-4.5.5.64-cp36-abi3-win_amd64.whl",
+    "pyside6_essentials-6.10.0-cp39-abi3-win_amd64.whl",
+    "pyzbar-0.1.9-py2.py3-none-win_amd64.whl",
+    "tensorflow_cpu-2.1.0-cp37-cp37m-win_amd64.whl",
+    "torch-2.4.0-cp311-cp311-win_amd64.whl",
+)
+JUDGED_FILES = (".dll", ".pyd", ".exe", ".py")
 SITES = ("site", "site-numpy2", "site-broken")  # each has its pins
 
 
@@ -98,7 +111,7 @@ def fetch_wheel(host_python: Path, filename: str) -> Path:
     WHEELS.mkdir(parents=True, exist_ok=True)
     requirement = WHEELS / f"{filename}.txt"
     requirement.write_text(pin)
-    major_minor = re.sub(r"cp(\d)(\d+)", r"\1.\2", python_tag)
+    major_minor = "3" if python_tag == "py2.py3" else re.sub(r"cp(\d)(\d+)", r"\1.\2", python_tag)
     with progress(f"downloading {filename}"):
         run_logged(
             [
@@ -132,8 +145,28 @@ def unpack_patient(host_python: Path, filename: str) -> Path:
         with zipfile.ZipFile(fetch_wheel(host_python, filename)) as archive:
             archive.extractall(directory)
 
+    return wheel_step(PATIENTS, filename, build)
+
+
+def unpack_judged(host_python: Path, filename: str) -> Path:
+    """Unpack of one wheel what can be loaded, and what the wheel says of itself; the wheel is not kept."""
+
+    def build(directory: Path) -> None:
+        wheel = fetch_wheel(host_python, filename)
+        with zipfile.ZipFile(wheel) as archive:
+            names = archive.namelist()
+            archive.extractall(
+                directory, [name for name in names if name.endswith(JUDGED_FILES) or ".dist-info/" in name]
+            )
+        wheel.unlink()
+
+    return wheel_step(JUDGED, filename, build)
+
+
+def wheel_step(parent: Path, filename: str, build: Callable[[Path], None]) -> Path:
+    """Make the directory of a wheel."""
     name, version, python_tag, _, platform = filename.removesuffix(".whl").split("-")
-    target = PATIENTS / f"{name}-{version}-{python_tag}-{platform}"
+    target = parent / f"{name}-{version}-{python_tag}-{platform}"
     pin, _ = find_pin(PINS / "patients.txt", f"{name}=={version}")
     return step(target, f"unpacking {target.name}", "5 seconds", [filename, pin], build)
 
@@ -143,6 +176,13 @@ def unpack_patients(host_python: Path) -> Path:
     for filename in PATIENT_WHEELS:
         unpack_patient(host_python, filename)
     return PATIENTS
+
+
+def unpack_all_judged(host_python: Path) -> Path:
+    """Unpack all wheels that are judged; return the directory that holds theirs."""
+    for filename in JUDGED_WHEELS:
+        unpack_judged(host_python, filename)
+    return JUDGED
 
 
 def python_stdlib(host_python: Path, version: str) -> zipfile.ZipFile:
@@ -189,6 +229,7 @@ def main() -> int:
     prerequisites.ensure(bed=False)
     host_python = host_environment()
     unpack_patients(host_python)
+    unpack_all_judged(host_python)
     prepare_sites(host_python)
     return 0
 

@@ -2,6 +2,7 @@
 
 python3 ci/run.py test [--host | --windows] [pytest arguments]
 python3 ci/run.py demo
+python3 ci/run.py cases
 python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py python [--arch x86] [--cpu Nehalem] [arguments of the Windows Python]
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bed
+import cases
 import fetch
 import prerequisites
 import sanitize
@@ -94,6 +96,7 @@ def main() -> int:
     side.add_argument("--host", action="store_true", help="only the tests on this machine")
     side.add_argument("--windows", action="store_true", help="only the tests in the bed")
     commands.add_parser("demo", help="show what depwalk says about a real broken wheel")
+    commands.add_parser("cases", help="write docs/cases.md from the tests that reproduce real cases")
     commands.add_parser("bed", help="only set the test bed up")
     commands.add_parser(
         "agreement", allow_abbrev=False, help="compare predictions with real loads over every real extension"
@@ -107,6 +110,8 @@ def main() -> int:
     if options.command == "python" and options.cpu and options.arch != bed.X64.name:
         parser.error("--cpu: only x64 programs run on another processor")
 
+    if options.command == "cases":
+        return cases.main()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the bed is closed
     try:
         needs_bed = not ON_WINDOWS and not (options.command == "test" and options.host)
@@ -157,6 +162,7 @@ def bed_command() -> int:
 def fetch_material(host_python: Path) -> None:
     """Unpack the patients and make the sites: what tests of both sides read."""
     fetch.unpack_patients(host_python)
+    fetch.unpack_all_judged(host_python)
     fetch.prepare_sites(host_python)
 
 
@@ -245,6 +251,7 @@ def test_paths(*, windows_paths: bool) -> dict[str, str]:
     pythons = {"DEPWALK_PYTHONS": ";".join(bed.PYTHON_PROGRAMS)} if windows_paths else {}
     return {
         "DEPWALK_PATIENTS": name(fetch.PATIENTS),
+        "DEPWALK_JUDGED": name(fetch.JUDGED),
         "DEPWALK_ZOO": name(CACHE / "zoo"),
         "DEPWALK_RUNTIME_37": runtime,
         **sites,

@@ -292,6 +292,14 @@ DW_API int32_t dw_api_set_map(const uint8_t **map, uint32_t *size);
  * that fit. */
 DW_API uint32_t dw_known_dlls(dw_char *names, uint32_t capacity);
 
+/* Bytes that Windows can promise to programs in all, and those that this process can still ask for. DW_REFUSED with
+ * GetLastError in *code, DW_NOT_HERE off Windows. */
+DW_API int32_t dw_commit(uint64_t *limit, uint64_t *available, uint32_t *code);
+
+/* The rights of this process: `*type` is its TOKEN_ELEVATION_TYPE (1 the only token of its user, 2 full, 3 limited),
+ * `*elevated` 1 if it has an administrator's. DW_NOT_HERE where it cannot be told. */
+DW_API int32_t dw_elevation(uint32_t *type, uint32_t *elevated);
+
 /* Put a process into a new job that ends with its last handle. DW_REFUSED with GetLastError in *code. */
 DW_API int32_t dw_guard(void *process, void **job, uint32_t *code);
 DW_API void dw_unguard(void *job);

@@ -37,6 +37,19 @@ uint32_t dw_known_dlls(dw_char *names, uint32_t capacity)
     return 0;
 }
 
+int32_t dw_commit(uint64_t *limit, uint64_t *available, uint32_t *code)
+{
+    *limit = *available = 0;
+    *code = 0;
+    return DW_NOT_HERE;
+}
+
+int32_t dw_elevation(uint32_t *type, uint32_t *elevated)
+{
+    *type = *elevated = 0;
+    return DW_NOT_HERE;
+}
+
 int32_t dw_guard(void *process, void **job, uint32_t *code)
 {
     (void)process;

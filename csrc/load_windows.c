@@ -15,6 +15,9 @@ NTSTATUS NTAPI NtOpenDirectoryObject(PHANDLE directory, ACCESS_MASK access, POBJ
 NTSTATUS NTAPI NtQueryDirectoryObject(HANDLE directory, PVOID buffer, ULONG length, BOOLEAN single, BOOLEAN restart,
                                       PULONG context, PULONG returned);
 PVOID NTAPI RtlGetCurrentPeb(VOID);
+NTSTATUS NTAPI NtOpenProcessToken(HANDLE process, ACCESS_MASK access, PHANDLE token);
+NTSTATUS NTAPI NtQueryInformationToken(HANDLE token, TOKEN_INFORMATION_CLASS kind, PVOID buffer, ULONG length,
+                                       PULONG returned);
 
 typedef void (*any_function)(void); /* what a function pointer is converted through */
 typedef BOOL(WINAPI *set_default_dll_directories)(DWORD flags);
@@ -175,6 +178,36 @@ uint32_t dw_known_dlls(dw_char *names, uint32_t capacity)
     }
     (void)CloseHandle(directory);
     return used;
+}
+
+int32_t dw_commit(uint64_t *limit, uint64_t *available, uint32_t *code)
+{
+    MEMORYSTATUSEX memory = {0};
+    memory.dwLength = sizeof memory;
+    *code = 0;
+    if (!GlobalMemoryStatusEx(&memory)) {
+        *code = GetLastError();
+    }
+    *limit = memory.ullTotalPageFile;
+    *available = memory.ullAvailPageFile;
+    return *code == 0 ? DW_OK : DW_REFUSED;
+}
+
+int32_t dw_elevation(uint32_t *type, uint32_t *elevated)
+{
+    HANDLE token = NULL;
+    ULONG returned = 0;
+    *type = *elevated = 0;
+    if (NtOpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token) < 0) {
+        return DW_NOT_HERE;
+    }
+    /* Both classes are one 32-bit number. */
+    NTSTATUS status = NtQueryInformationToken(token, TokenElevationType, type, sizeof *type, &returned);
+    if (status >= 0) {
+        status = NtQueryInformationToken(token, TokenElevation, elevated, sizeof *elevated, &returned);
+    }
+    (void)CloseHandle(token);
+    return status >= 0 ? DW_OK : DW_NOT_HERE;
 }
 
 int32_t dw_guard(void *process, void **job, uint32_t *code)

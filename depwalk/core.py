@@ -275,6 +275,18 @@ def known_dlls() -> list[str]:
     return [name for name in ffi.unpack(names, room).split("\0") if name] if room else []
 
 
+def commit() -> tuple[int, int] | None:
+    """Bytes that Windows can promise in all, and that this process can still ask for; None off Windows."""
+    limit, available, code = ffi.new("uint64_t *"), ffi.new("uint64_t *"), ffi.new("uint32_t *")
+    return (int(limit[0]), int(available[0])) if lib.dw_commit(limit, available, code) == lib.DW_OK else None
+
+
+def elevation() -> tuple[int, bool] | None:
+    """TOKEN_ELEVATION_TYPE of this process, and whether it has an administrator's rights; None off Windows."""
+    kind, elevated = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+    return (int(kind[0]), bool(elevated[0])) if lib.dw_elevation(kind, elevated) == lib.DW_OK else None
+
+
 class Guard:
     """A job that ends a child process with this one, or on close. Raises OSError if Windows refuses."""
 

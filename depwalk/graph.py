@@ -161,7 +161,10 @@ class _Walk:
         places = [(self._directory(path), os.path.basename(path)) for path in self.target.loaded]
         if self.target.python is not None:
             places = [(self.target.python.directory, name) for name in self.target.python.own_dlls()] + places
-            places += [(system32, name) for name in tables.table("pythons.toml")["loaded"]["system"]]
+            minor = self.target.python.minor
+            rows = tables.table("pythons.toml")["loaded"]["system"]
+            rows = [row for row in rows if row.get("since", minor) <= minor <= row.get("until", minor)]
+            places += [(system32, name) for row in rows for name in row["dlls"]]
         for place, name in places:
             rule = Rule("directory", "System32" if place.system else "loaded before", "windows-loader 1.4", place)
             found = search.find(name, "", (rule,), self.process)

@@ -35,7 +35,7 @@ def failed_file(exception: BaseException) -> str | None:
         if isinstance(link, ImportError) and isinstance(path, str) and path.lower().endswith(_FILES):
             found = path
         elif isinstance(link, OSError):
-            found = dlopened(link) or found
+            found = dlopened(link) or _of_cffi(link) or _of_its_own(link) or found
     return found
 
 
@@ -101,6 +101,32 @@ def show(error: BaseException) -> None:
 def _note_directory(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "os.add_dll_directory":
         _added.append(str(arguments[0]))
+
+
+def _last_frame(error: BaseException) -> tuple[str, dict[str, Any]]:
+    """The source and the variables of the function that raised an exception."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "", {}
+    return trace.tb_frame.f_code.co_filename.replace("\\", "/"), trace.tb_frame.f_locals
+
+
+def _of_cffi(error: OSError) -> str | None:
+    """What was given to ffi.dlopen, or the file that cffi found for it."""
+    source, variables = _last_frame(error)
+    name = variables.get("path") or variables.get("name")
+    return name if source.endswith("/cffi/api.py") and isinstance(name, str) else None
+
+
+def _of_its_own(error: OSError) -> str | None:
+    """The DLL that a package loads by LoadLibraryEx, as torch does: its path is in a variable and in the exception."""
+    if getattr(error, "winerror", None) is None or error.filename is not None:
+        return None
+    text = str(error)
+    values = [value for value in _last_frame(error)[1].values() if isinstance(value, str)]
+    return next((value for value in values if value.lower().endswith(_FILES) and value in text), None)
 
 
 def _chain(exception: BaseException) -> Iterator[BaseException]:

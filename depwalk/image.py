@@ -39,6 +39,7 @@ _PE32 = 0x10B
 _ORDINAL = re.compile(r"#0*(\d{1,6})", re.ASCII)
 _HIGHEST_ORDINAL = 0xFFFF
 _FIXED_FILE_INFO = struct.pack("<I", 0xFEEF04BD)
+_LONGEST_TEXT = 100  # characters of a text of the version resource
 
 # kind -> (what is wrong, whether the loader refuses the file for it), in the words of a report.
 _DEFECTS = {
@@ -193,13 +194,27 @@ class Image:
     @cached_property
     def version(self) -> tuple[int, int, int, int] | None:
         """The file version of the version resource, None if there is none."""
-        for _, _, offset, size in self._file.resources(_RT_VERSION):
-            content = bytes(self._file.content[offset : offset + size])
-            at = content.find(_FIXED_FILE_INFO)
-            if 0 <= at <= len(content) - 16:
-                high, low = struct.unpack_from("<II", content, at + 8)
-                return high >> 16, high & 0xFFFF, low >> 16, low & 0xFFFF
+        content = self._version_resource
+        at = content.find(_FIXED_FILE_INFO)
+        if 0 <= at <= len(content) - 16:
+            high, low = struct.unpack_from("<II", content, at + 8)
+            return high >> 16, high & 0xFFFF, low >> 16, low & 0xFFFF
         return None
+
+    def version_text(self, key: str) -> str:
+        """A text of the version resource, such as ProductName or CompanyName; empty if it has none."""
+        content, name = self._version_resource, f"{key}\0".encode("utf-16-le")
+        at = content.find(name)
+        if at < 0:
+            return ""
+        start = -(-(at + len(name)) // 4) * 4  # texts begin at a multiple of four bytes
+        text = content[start : start + 2 * _LONGEST_TEXT].decode("utf-16-le", "replace")
+        return text.partition("\0")[0].strip()
+
+    @cached_property
+    def _version_resource(self) -> bytes:
+        found = next(iter(self._file.resources(_RT_VERSION)), None)
+        return bytes(self._file.content[found[2] : found[2] + found[3]]) if found else b""
 
     def manifest(self, identifier: int) -> bytes | None:
         """The manifest resource with this id: 2 governs a DLL's own imports (windows-loader 1.7)."""

@@ -8,9 +8,10 @@ import os
 import shutil
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from depwalk import choices, cpu, diagnosis, graph, image, loader, package, search, wheel
+from depwalk import choices, cpu, diagnosis, gather, gpu, graph, image, loader, package, search, wheel
 from depwalk.target import Inferred, python
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class Result:
     def name(self) -> str:
         """What was asked about: an imported name, a command line, or the base name of the file."""
         return self.imported_as or ntpath.basename(os.path.basename(self.path))
+
+    @cached_property
+    def gpu(self) -> tuple[gpu.Need, ...]:
+        """What the tree needs of a graphics card's software. Its files are read for it when this is asked for first."""
+        return gpu.needs(self.graph, self.target)
 
 
 def diagnose(
@@ -243,6 +249,7 @@ def _by_code(load: LoadTrace, evidence: diagnosis.Evidence) -> Iterator[Graph]:
 
 
 def _result(path: str, evidence: diagnosis.Evidence, started: float, *, imported_as: str) -> Result:
+    evidence = gather.around(evidence)
     findings = diagnosis.diagnose(evidence)
     verdict, basis = diagnosis.verdict(evidence, findings)
     target = evidence.target

@@ -27,6 +27,7 @@ Step = Literal["api-set", "side-by-side", "loaded", "known-dlls", "directory"]
 APPLICATION_DIR, DLL_LOAD_DIR, USER_DIRS, SYSTEM32, DEFAULT_DIRS = 0x200, 0x100, 0x400, 0x800, 0x1000
 ALTERED = 0x8
 PYTHON_IMPORT = DEFAULT_DIRS | DLL_LOAD_DIR
+WINDOWS_10 = (10, 0, 0)  # the first with the Universal C Runtime
 INFERRED = "added by its package (inferred)"  # name of the rule
 
 
@@ -154,6 +155,12 @@ def by_flags(target: Target, flags: int, directory: Directory) -> tuple[Rule, ..
 def _system32(target: Target) -> Iterable[Rule]:
     system32 = target.system_directories[0]
     yield Rule("directory", "System32", "windows-loader 1.2", system32)
+    if target.python is not None and target.python.executable is None and target.windows.version < WINDOWS_10:
+        _, names = runtimes.assumed_dlls("ucrt", target.architecture)
+        updates = [row for row in tables.table("windows.toml")["update"] if row.get("runtime") == "ucrt"]
+        names.update((dll, dll) for row in updates for dll in row["dlls"])
+        name = "System32, with the Universal C Runtime, without which CPython does not run"
+        yield Rule("directory", name, "CPython 3.5 and later", Directory(system32.path, names, system=True))
     for choice in target.runtimes:
         label, names = runtimes.assumed_dlls(choice, target.architecture)
         yield Rule("directory", f"System32, with {label} assumed", "--with-runtime", Directory(system32.path, names))

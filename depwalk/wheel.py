@@ -1,9 +1,20 @@
-"""What an installed distribution, or an unpacked wheel, says about a file: its RECORD and its WHEEL."""
+"""What installed distributions, or unpacked wheels, say about files: their RECORD, WHEEL and INSTALLER."""
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_SUFFIX = ".dist-info"
+_SITES = ("Lib/site-packages", "site-packages")  # below a prefix, and below a user's own
+_PLATFORMS = {"win32": "x86", "win_amd64": "x64", "win_arm64": "arm64"}
+_PYTHON_TAG = re.compile(r"(?:cp|py)3(\d+)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -12,49 +23,141 @@ class Distribution:
 
     name: str
     version: str
-    tags: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+    generator: str = ""  # what built the wheel
+    installer: str = ""  # by its INSTALLER file: pip, conda, uv, ...
+    origin: str = ""  # URL that it was installed from, if that is no package index: a directory, a repository, a file
+    folder: str = field(default="", repr=False, compare=False)  # its metadata
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
+    @property
+    def architectures(self) -> frozenset[str]:
+        """What its tags are for; empty for a wheel that says to fit any."""
+        return frozenset(
+            _PLATFORMS[tag.rpartition("-")[2]] for tag in self.tags if tag.rpartition("-")[2] in _PLATFORMS
+        )
+
+    @property
+    def oldest_minor(self) -> int | None:
+        """The first CPython 3 that its tags allow, None if they do not say."""
+        found = [_PYTHON_TAG.fullmatch(tag.partition("-")[0]) for tag in self.tags]
+        return min((int(match[1]) for match in found if match), default=None)
+
+
+class Owner(NamedTuple):
+    """Whose a file is: `listed` in the RECORD in `folder`, or only lying among the files that are."""
+
+    folder: str
+    listed: bool
+
 
 def distribution_of(path: str) -> Distribution | None:
-    """The distribution of a file, looked for in the directories above it. None if no RECORD there lists it."""
-    full = os.path.abspath(path)
-    directory = os.path.dirname(full)
-    while True:
-        for folder in _metadata_folders(directory):
-            if _lists(os.path.join(folder, "RECORD"), os.path.relpath(full, directory)):
-                return _read(folder)
-        parent = os.path.dirname(directory)
-        if parent == directory or os.path.basename(directory).lower() in ("site-packages", "dist-packages"):
-            return None
-        directory = parent
+    """The distribution of a file, by the directories above it. None if no RECORD there lists it."""
+    found = owners([path]).get(path)
+    return read(found.folder) if found and found.listed else None
 
 
-def _metadata_folders(directory: str) -> list[str]:
+def owners(paths: Iterable[str]) -> dict[str, Owner]:
+    """Whose each file is; those that lie among nobody's files are left out."""
+    found: dict[str, Owner] = {}
+    for site, files in _by_site(paths).items():
+        for folder in metadata_folders(site, next(iter(files.values()))):
+            open_ones = {path: name for path, name in files.items() if path not in found or not found[path].listed}
+            if not open_ones:
+                break
+            listed = "\n" + text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/")
+            for path, name in open_ones.items():
+                directory = os.path.dirname(name)
+                if f"\n{name}," in listed or f'\n"{name}",' in listed:
+                    found[path] = Owner(folder, listed=True)
+                elif directory and directory[:2] != ".." and path not in found and f"\n{directory}/" in listed:
+                    found[path] = Owner(folder, listed=False)
+    return found
+
+
+def read(folder: str) -> Distribution:
+    """What a .dist-info directory says."""
+    name, _, version = os.path.basename(folder)[: -len(_SUFFIX)].partition("-")
+    fields = [line.partition(":") for line in text_of(os.path.join(folder, "WHEEL")).splitlines()]
+    told = [(key.strip().lower(), value.strip()) for key, _, value in fields]
+    return Distribution(
+        name,
+        version,
+        tuple(value for key, value in told if key == "tag"),
+        next((value for key, value in told if key == "generator"), ""),
+        text_of(os.path.join(folder, "INSTALLER")).strip().lower(),
+        _origin(text_of(os.path.join(folder, "direct_url.json"))),
+        folder,
+    )
+
+
+def metadata_folders(site: str, wanted: str = "") -> list[str]:
+    """The .dist-info directories of a site-packages; those first whose name begins as `wanted`, a path in it, does."""
     try:
-        names = os.listdir(directory)
+        names = sorted(name for name in os.listdir(site) if name.lower().endswith(_SUFFIX) and name[0] != "~")
     except OSError:
         return []
-    return [os.path.join(directory, name) for name in names if name.endswith(".dist-info")]
+    first = normalised(re.split(r"[/.]", wanted.lower())[0])
+    names.sort(key=lambda name: not (first and normalised(name).startswith(first)))
+    return [os.path.join(site, name) for name in names]
 
 
-def _lists(record: str, name: str) -> bool:
-    wanted = name.replace(os.sep, "/").lower() + ","
+def normalised(name: str) -> str:
+    """One spelling for Foo.Bar, foo_bar and foo-bar (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def conda_package_of(path: str, prefix: str) -> Distribution | None:
+    """The conda package that brought a file into an environment, by the records that conda keeps there."""
+    name = json.dumps(os.path.relpath(path, prefix).replace(os.sep, "/").lower()).encode()
+    records = os.path.join(prefix, "conda-meta")
     try:
-        with open(record, encoding="utf-8", errors="replace") as file:
-            return any(line.lstrip('"').lower().replace('",', ",").startswith(wanted) for line in file)
+        files = sorted(entry.path for entry in os.scandir(records) if entry.name.endswith(".json"))
     except OSError:
-        return False
+        return None
+    for file in files:
+        with open(file, "rb") as opened:
+            if name in opened.read().lower():
+                package, version, _ = os.path.basename(file)[: -len(".json")].rsplit("-", 2)
+                return Distribution(package, version, installer="conda", folder=file)
+    return None
 
 
-def _read(folder: str) -> Distribution:
-    name, _, version = os.path.basename(folder)[: -len(".dist-info")].partition("-")
-    tags = []
+def _by_site(paths: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Directory with distributions -> file -> its name as a RECORD there would have it; the nearest come first."""
+    found: dict[str, dict[str, str]] = {}
+    for path in paths:
+        full = os.path.abspath(path)
+        for site in _sites_above(full):
+            name = os.path.relpath(full, site).replace(os.sep, "/").lower()
+            found.setdefault(site, {})[path] = name
+    return found
+
+
+def _sites_above(path: str) -> Iterator[str]:
+    """Directories above a file that may hold distributions, up to the first site-packages."""
+    directory, parent = os.path.dirname(path), path
+    while directory != parent:
+        yield directory
+        if os.path.basename(directory).lower() in ("site-packages", "dist-packages"):
+            return
+        yield from (found for site in _SITES if os.path.isdir(found := os.path.join(directory, *site.split("/"))))
+        directory, parent = os.path.dirname(directory), directory
+
+
+def _origin(told: str) -> str:
     try:
-        with open(os.path.join(folder, "WHEEL"), encoding="utf-8", errors="replace") as file:
-            tags = [line.partition(":")[2].strip() for line in file if line.lower().startswith("tag:")]
+        return str(json.loads(told)["url"]) if told else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def text_of(path: str) -> str:
+    """A file of the metadata; empty if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
     except OSError:
-        pass
-    return Distribution(name, version, tuple(tags))
+        return ""

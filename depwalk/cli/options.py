@@ -107,6 +107,7 @@ def machine() -> Machine | None:
     if sys.platform != "win32":
         return None
     from depwalk.search import path_entries
+    from depwalk.target import environment
     from depwalk.target.choose import Machine
 
     return Machine(
@@ -114,6 +115,7 @@ def machine() -> Machine | None:
         executable=getattr(sys, "_base_executable", "") or sys.executable,
         path=path_entries(os.environ.get("PATH", "")),
         cwd=os.getcwd(),
+        variables=environment.kept(os.environ),
     )
 
 

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Literal
 from depwalk.diagnosis import (
     architecture,
     assemblies,
+    blocked,
+    conflicts,
+    environments,
     files,
+    installations,
     loads,
     missing,
+    old_runtimes,
     packages,
     processor,
     pythons,
     runtimes,
+    search_path,
     suppliers,
+    wheels,
     windows,
 )
 from depwalk.diagnosis.evidence import Evidence, Finding, Remedy
@@ -31,24 +38,47 @@ Basis = Literal["loader", "static"]
 # Why a name resolves to nothing: the first that claims a module is its cause.
 _CAUSES_OF_MISSING = (
     pythons.wrong_python,
+    installations.absent_file,
+    missing.in_environment,
     pythons.missing_python_dll,
     windows.missing_feature,
     runtimes.debug_runtime,
     runtimes.missing_msvc_runtime,
+    environments.conda_lacks,
+    wheels.built_here,
+    search_path.dead_entry,
+    missing.not_searched,
+    runtimes.unsupplied,
     suppliers.missing_gpu_runtime,
     windows.missing_system_dll,
-    missing.not_searched,
+    suppliers.missing_of_family,
+    suppliers.not_in_its_package,
     missing.missing_dll,
 )
 _CAUSES = (
     files.corrupt_file,
-    files.access_denied,
+    blocked.access_denied,
     architecture.wrong_architecture,
     assemblies.side_by_side,
+    old_runtimes.too_old,
+    old_runtimes.older_than_windows,
     files.missing_export,
+    pythons.older_python,
+    conflicts.older_copy,
+    conflicts.openmp_twice,
+    suppliers.ended_without,
     windows.missing_system_function,
+    windows.program_too_new,
+    windows.no_search_flags,
+    windows.python_too_new,
     missing.delay_load_missing,
+    search_path.locked_drive,
+    search_path.invalid_path,
+    search_path.refused_directory,
+    search_path.path_too_long,
+    search_path.unusable_entries,
     packages.only_by_import,
+    suppliers.absent_at_run_time,
 )
 _SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 
@@ -56,14 +86,16 @@ _SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
     """Every cause the evidence shows, errors first; among equals the one nearest to the file."""
     found = [finding for cause in _CAUSES for finding in cause(evidence)]
-    unexplained = evidence.problems("missing")
+    folded = {name.lower() for finding in found for name in finding.also}
+    unexplained = [module for module in evidence.problems("missing") if module.name.lower() not in folded]
     for cause in _CAUSES_OF_MISSING:
         new = list(cause(evidence, unexplained))
         explained = {name.lower() for finding in new for name in (finding.module, *finding.also)}
         unexplained = [module for module in unexplained if module.name.lower() not in explained]
         found += new
-    found += _incomplete(evidence)
-    reconciled = loads.reconcile(evidence, found)
+    found = [*windows.folded(evidence, found), *_incomplete(evidence)]
+    reconciled = installations.in_place_of_consequences(evidence, loads.reconcile(evidence, found))
+    reconciled = environments.mixed_environment(evidence, reconciled)
     reconciled += packages.of_the_program(evidence, [finding for finding in reconciled if finding.severity == "error"])
     depths: dict[str, int] = {}
     for module in reversed(evidence.graph.modules):

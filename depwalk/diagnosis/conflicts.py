@@ -2,74 +2,378 @@
 
 from __future__ import annotations
 
+import ntpath
 import os
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from depwalk import image
+from depwalk import image, runtimes, tables, wheel
+from depwalk.diagnosis import commands
 from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.target import environment
 from depwalk.target.directory import Directory
+from depwalk.target.python import build_of_dll
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
     from depwalk.diagnosis.evidence import Evidence
     from depwalk.graph import Edge, Module
     from depwalk.image import Image
+    from depwalk.wheel import Distribution
+
+_SHOWN = 4  # copies listed in a finding
+_OLD_CONDA = 10  # conda's Python before 3.10 asks a variable before it searches its own directories first
 
 
-def better_copy(edge: Edge, taken: Module, evidence: Evidence) -> Finding | None:
+@dataclass(frozen=True)
+class Copy:
+    """Another file with the name of the one that is taken."""
+
+    path: str
+    place: Directory
+    image: Image | None  # None if the file is only assumed
+    searched: bool
+    near: bool  # searched, or with the importer's own DLLs: one that is only on PATH may be anybody's
+
+
+def copies(taken: Module, importer: Module, evidence: Evidence) -> list[Copy]:
+    """Other files of this name that the process could load: in the directories searched, near the importer, on PATH."""
+    rules = [rule.directory for rule in evidence.graph.rules if rule.directory is not None]
+    searched, near = _keys(rules), own_places(importer, evidence) + _site_places(importer, evidence)
+    found: dict[object, Copy] = {}
+    for place in [*rules, *near, *map(Directory, evidence.target.path)]:
+        path = place.find(taken.name)
+        if path is None or _identity(path) in {_identity(taken.path or ""), *found}:
+            continue
+        file = read(path) if place.is_real else None
+        target, key = evidence.target, _key(place.path)
+        if not place.is_real or (file is not None and file.runs_in(target.architecture, target.windows.architecture)):
+            found[_identity(path)] = Copy(path, place, file, key in searched, key in searched | _keys(near))
+    return list(found.values())
+
+
+def own_places(importer: Module, evidence: Evidence) -> list[Directory]:
+    """Where a module's own DLLs lie: beside it, where its package adds a directory, and in its environment."""
+    own = [os.path.dirname(importer.path or ""), *evidence.target.added_directories]
+    own += [path for path, row in _around(importer, evidence) if row.get("own")]
+    return [Directory(directory) for directory in dict.fromkeys(own) if directory]
+
+
+def _site_places(importer: Module, evidence: Evidence) -> list[Directory]:
+    """Where packages have DLLs for other packages."""
+    return [Directory(path) for path, row in _around(importer, evidence) if row["root"] in ("site", "user")]
+
+
+def _around(importer: Module, evidence: Evidence) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The directories of the environment that loads the importer, and of the one in which it lies."""
+    loading, own = evidence.target.environment, environment.around(None, importer.path, {})
+    if loading is not None:
+        yield from loading.dll_directories()
+    if own is not None and (loading is None or _key(own.prefix) != _key(loading.prefix)):
+        yield from own.dll_directories()
+
+
+def better_copy(edges: Sequence[Edge], taken: Module, evidence: Evidence) -> Finding | None:
     """`already-loaded` or `shadowed`: the copy that is taken lacks a symbol that another one in reach has."""
-    better = _copy_with(edge, taken, evidence)
+    importer = evidence.graph.modules[edges[0].importer]
+    others = copies(taken, importer, evidence)
+    real_first = sorted((copy for copy in others if copy.near), key=lambda copy: not copy.place.is_real)
+    better = next((copy for copy in real_first if _has_all(copy, edges, evidence)), None)
     if better is None:
         return None
-    importer = evidence.graph.modules[edge.importer]
-    loaded = any(_same(path, taken.path) for path in evidence.target.loaded)
-    rule = taken.rule.name if taken.rule else "its full path"
-    why = "the process has loaded it before" if loaded else f"it is found first, by the rule: {rule}"
+    loaded, foreign = is_loaded_before(taken), is_foreign(taken, evidence)
+    intruder = ", which another program put into System32," if foreign else ""
     wine = evidence.target.windows.emulator is not None
+    rest = [copy for copy in others if copy is not better]
     return Finding(
         "already-loaded" if loaded else "shadowed",
         "warning" if wine else "error",
         taken.name,
-        f"{importer.name} needs {edge.unresolved[0]} of {taken.name}; the copy that is taken lacks it, another has it.",
+        f"{importer.name} needs {edges[0].unresolved[0]} of {taken.name}; the copy that is taken{intruder} lacks it, "
+        "another one has it.",
         needed_by=importer.name,
         evidence=(
-            f"taken: {taken.path}{_version(taken.image)}, because {why}",
-            f"it would work with: {better}",
+            *taken_facts(taken, evidence),
+            f"it would work with: {_told(better, evidence)}",
+            *copy_facts(rest, edges, evidence),
+            *by_number(edges),
             *evidence.chain(taken),
         ),
-        remedy=Remedy(
-            f"Import the package that brings {better} first."
-            if loaded
-            else f"Update or remove what {taken.path} belongs to, or take its directory off the search."
-        ),
+        remedy=_remedy(taken, importer, better, evidence),
+        proof="static" if better.image is not None else "inferred",
     )
 
 
-def _copy_with(edge: Edge, taken: Module, evidence: Evidence) -> str | None:
-    """Path of another file of the same name, in a directory of the search or beside the importer, that would do."""
-    importer = evidence.graph.modules[edge.importer].image
-    if importer is None or edge.source is None:
+def older_copy(evidence: Evidence) -> Iterator[Finding]:
+    """`already-loaded` or `shadowed`, as a warning: a foreign copy hides a newer one of the importer's own."""
+    told: set[int] = set()
+    own_of: dict[str, list[Directory]] = {}  # by the importer's directory
+    for edge in evidence.graph.edges:
+        taken, importer = evidence.graph.modules[edge.imported], evidence.graph.modules[edge.importer]
+        version = taken.image.version if taken.image else None
+        if version is None or taken.id in told or edge.unresolved or importer.status != "found":
+            continue
+        folder = os.path.dirname(importer.path or "")
+        if folder not in own_of:
+            own_of[folder] = own_places(importer, evidence)
+        own = _keys(place for place in own_of[folder] if place.find(taken.name))
+        if not own or _key(os.path.dirname(taken.path or "")) in own or _is_of_others(taken.name, evidence):
+            continue
+        newer = [
+            copy
+            for copy in copies(taken, importer, evidence)
+            if _key(copy.place.path) in own and copy.image is not None and _is_newer(copy.image, taken.image)
+        ]
+        if newer:
+            told.add(taken.id)
+            yield _older(taken, importer, newer[0], evidence)
+
+
+def openmp_twice(evidence: Evidence) -> Iterator[Finding]:
+    """`already-loaded`: two OpenMP runtimes of one kind in a process, the second of which ends it."""
+    table, load = tables.table("conflicts.toml")["openmp"], evidence.load
+    paths = next((found for found in _together(evidence) if len(found) > 1), [])
+    said = [line.strip() for line in load.output.splitlines() if table["says"] in line] if load else []
+    if not paths and not said:
+        return
+    ended = bool(said) and load is not None and not load.loaded
+    name = ntpath.basename(paths[-1]) if paths else evidence.loading
+    effect = "the second one ended it" if ended else "the second one that starts may end it"
+    yield Finding(
+        "already-loaded",
+        "error" if ended else "warning",
+        name,
+        f"The process has two OpenMP runtimes (they share work among processors), and {effect}.",
+        needed_by=next((evidence.importer(found) for found in evidence.graph.modules if found.name == name), ""),
+        evidence=(*(f"loaded: {path}{version_of(read(path))}{of_whom(path, evidence)}" for path in paths), *said[:1]),
+        remedy=Remedy(
+            "Let one source bring it: reinstall the packages to which these files belong from one place, all with "
+            "conda or all with pip, in versions of the same time; or use them in separate processes."
+        ),
+        proof="loader" if said else "static",
+    )
+
+
+# ---- facts, for missing-export too --------------------------------------------------------------------------------
+
+
+def taken_facts(taken: Module, evidence: Evidence) -> Iterator[str]:
+    """Which copy is taken, by which rule, and whose it is."""
+    rule = taken.rule.name if taken.rule else "its full path"
+    why = "the process has loaded it before" if is_loaded_before(taken) else f"it is found first, by the rule: {rule}"
+    yield f"taken: {taken.path}{version_of(taken.image)}{of_whom(taken.path, evidence)}, because {why}"
+    yield from foreign_facts(taken, evidence)
+
+
+def foreign_facts(taken: Module, evidence: Evidence) -> Iterator[str]:
+    """That a copy in System32 is no part of Windows, and whose it is."""
+    if is_foreign(taken, evidence):
+        yield f"it is no part of Windows; another program put it into System32{owner(taken)}"
+
+
+def copy_facts(others: Iterable[Copy], edges: Sequence[Edge], evidence: Evidence) -> Iterator[str]:
+    """The other copies, and whether they would do."""
+    for copy in list(others)[:_SHOWN]:
+        has = "has it" if _has_all(copy, edges, evidence) else "lacks it too"
+        yield f"another copy {has}: {_told(copy, evidence)}"
+
+
+def by_number(edges: Sequence[Edge]) -> Iterator[str]:
+    """An import by ordinal fits only a DLL that keeps its numbers."""
+    if edges[0].unresolved[0].startswith("#"):
+        yield "it is imported by its number (ordinal), and numbers differ between builds: the loader answers 182"
+
+
+def is_loaded_before(taken: Module) -> bool:
+    """Whether the process had a module of this name before."""
+    return taken.rule is not None and taken.rule.step == "loaded"
+
+
+def is_foreign(taken: Module, evidence: Evidence) -> bool:
+    """A DLL in a directory of Windows that is no part of Windows, by the lists of clean installations."""
+    own = _keys(evidence.target.system_directories)
+    return taken.status == "found" and _key(os.path.dirname(taken.path or "")) in own
+
+
+def owner(taken: Module) -> str:
+    """Product and company of a file by its version resource, in brackets; empty if it does not tell."""
+    texts = [taken.image.version_text(key) for key in ("ProductName", "CompanyName")] if taken.image else []
+    named = ", ".join(dict.fromkeys(text for text in texts if text))
+    return f" ({named})" if named else ""
+
+
+def read(path: str) -> Image | None:
+    """The image of a file, None if it is none or cannot be read."""
+    try:
+        return image.read(path)
+    except image.UnreadableFile:
         return None
-    places = [rule.directory for rule in evidence.graph.rules if rule.directory is not None]
-    for place in [*places, Directory(os.path.dirname(importer.path))]:
-        path = place.find(taken.name)
-        if path is None or _same(path, taken.path):
-            continue
-        if not place.is_real:
-            return f"{path}, as every Windows of this kind has it"
-        try:
-            copy = image.read(path)
-        except image.UnreadableFile:
-            continue
-        target = evidence.target
-        fits = copy.has_exports and copy.runs_in(target.architecture, target.windows.architecture)
-        if fits and not importer.match(edge.source, copy)[0]:
-            return f"{path}{_version(copy)}"
-    return None
 
 
-def _same(path: str, other: str | None) -> bool:
-    return other is not None and os.path.normcase(path) == os.path.normcase(other)
-
-
-def _version(file: Image | None) -> str:
+def version_of(file: Image | None) -> str:
+    """The file version, in brackets; empty if it has none."""
     return f" (version {'.'.join(map(str, file.version))})" if file and file.version else ""
+
+
+def whose(path: str | None, evidence: Evidence) -> Distribution | None:
+    """The package that installed a file: conda's, or the distribution whose RECORD lists it."""
+    environment = evidence.target.environment
+    if not path:
+        return None
+    if environment is not None and environment.conda and _is_in(path, environment.prefix):
+        return wheel.conda_package_of(path, environment.prefix) or wheel.distribution_of(path)
+    return wheel.distribution_of(path)
+
+
+def of_whom(path: str | None, evidence: Evidence) -> str:
+    """The same for the end of a fact; empty if nobody is known to have installed it."""
+    found = whose(path, evidence)
+    return f" of {found}" if found else ""
+
+
+def update(packages: Sequence[Distribution], evidence: Evidence) -> str:
+    """The command that brings packages up to date; empty if they are not all of one installer."""
+    names = " ".join(package.name for package in packages)
+    by_conda = {package.installer == "conda" for package in packages}
+    if len(by_conda) != 1:
+        return ""
+    return f"conda update {names}" if by_conda == {True} else f"{commands.pip(evidence)} install --upgrade {names}"
+
+
+# ---- inside -------------------------------------------------------------------------------------------------------
+
+
+def _told(copy: Copy, evidence: Evidence) -> str:
+    """Path, version, whose it is, and whether the search gets there."""
+    found = f"{copy.path}{version_of(copy.image)}{of_whom(copy.path, evidence)}"
+    if not copy.place.is_real:
+        found += ", as every Windows of this kind has it" if copy.place.system else ", as its installer brings it"
+    return found + ("" if copy.searched else ", not searched")
+
+
+def _remedy(taken: Module, importer: Module, better: Copy, evidence: Evidence) -> Remedy:
+    path, theirs, mine = taken.path or "", whose(taken.path, evidence), whose(importer.path, evidence)
+    if is_foreign(taken, evidence):
+        return _of_a_program(taken, better, evidence)
+    if taken.status == "system":
+        return _first(better, f"{path} is a part of Windows and stays as it is:")
+    if is_loaded_before(taken):
+        text = f"Import the package that brings {better.path} before the one that brings {path}, or update the latter."
+    elif theirs and mine and theirs.installer == "conda" and mine.installer != "conda":
+        text = f"{path} is conda's: install {mine.name} with conda too, or use it in an environment without conda."
+        return Remedy(text)
+    elif better.place.system:
+        text = f"{importer.name} needs Windows' own {taken.name}: take the directory of {path} off the search."
+    elif taken.rule is not None and taken.rule.name == "PATH":
+        text = f"Take {os.path.dirname(path)} off PATH, or put {better.place.path} before it."
+    else:
+        text = f"Update or remove what {path} belongs to, or take its directory off the search."
+    return Remedy(text, update([theirs] if theirs else [], evidence))
+
+
+def _of_a_program(taken: Module, better: Copy, evidence: Evidence) -> Remedy:
+    """The program keeps its file, in a version that fits; until then the right copy goes first."""
+    environment, python = evidence.target.environment, evidence.target.python
+    rights = " as administrator" if evidence.host.administrator is False else ""
+    text = f"Update or uninstall{rights} the program that put {taken.path} there{owner(taken)}."
+    if environment is not None and environment.conda and python is not None and python.minor < _OLD_CONDA:
+        text += " Until then, let conda's Python search its own directories first, and start a new prompt:"
+        return Remedy(text, "conda env config vars set CONDA_DLL_SEARCH_MODIFICATION_ENABLE=1")
+    return _first(better, f"{text} Until then,") if better.image else Remedy(text)
+
+
+def _first(better: Copy, text: str) -> Remedy:
+    """What a process has loaded by its full path answers to its name from then on (windows-loader 1.4)."""
+    return Remedy(
+        f"{text} load the right copy before the import, in Python:", f"import ctypes; ctypes.WinDLL({better.path!r})"
+    )
+
+
+def _older(taken: Module, importer: Module, newer: Copy, evidence: Evidence) -> Finding:
+    loaded = is_loaded_before(taken)
+    return Finding(
+        "already-loaded" if loaded else "shadowed",
+        "warning",
+        taken.name,
+        f"{importer.name} gets an older {taken.name} than its own: what only the newer one can do will fail.",
+        needed_by=importer.name,
+        evidence=(
+            *taken_facts(taken, evidence),
+            f"newer, and its own: {_told(newer, evidence)}",
+            *evidence.chain(taken),
+        ),
+        remedy=_remedy(taken, importer, newer, evidence),
+    )
+
+
+def _is_of_others(name: str, evidence: Evidence) -> bool:
+    """Runtimes and Python's own DLLs have findings of their own."""
+    return runtimes.supplier(name, evidence.target.architecture) is not None or build_of_dll(name) is not None
+
+
+def _is_newer(copy: Image, taken: Image | None) -> bool:
+    """By its first two numbers; by all of them if it is another product."""
+    if taken is None or copy.version is None or taken.version is None:
+        return False
+    products = {copy.version_text("ProductName"), taken.version_text("ProductName")}
+    numbers = 4 if len(products) == 2 and "" not in products else 2
+    return copy.version[:numbers] > taken.version[:numbers]
+
+
+def _has_all(copy: Copy, edges: Sequence[Edge], evidence: Evidence) -> bool:
+    """Whether a copy has every symbol that the importers of the taken one miss; an assumed one is taken to."""
+    if not copy.place.is_real:
+        return True
+    if copy.image is None or copy.image.fatal_defects or not copy.image.has_exports:
+        return False
+    for edge in edges:
+        importer = evidence.graph.modules[edge.importer].image
+        if edge.source is None:
+            if any(copy.image.lookup(symbol) is None for symbol in edge.unresolved):
+                return False
+        elif importer is None or importer.match(edge.source, copy.image)[0]:
+            return False
+    return True
+
+
+def _together(evidence: Evidence) -> Iterator[list[str]]:
+    """OpenMP runtimes that are in one process, each list those of one: as it was seen, else as it is predicted."""
+    load, before = evidence.load, evidence.target.loaded
+    if load is not None and load.mapped:
+        for process in dict.fromkeys(one.process for one in load.mapped):
+            yield _openmp(one.path for one in load.mapped if one.process == process)
+    elif load is not None and load.modules:
+        yield _openmp([*before, *load.modules])
+    else:
+        static = (found for found in evidence.graph.modules if found.status == "found" and not found.delayed)
+        yield _openmp([*before, *(found.path or "" for found in static)])
+
+
+def _openmp(paths: Iterable[str]) -> list[str]:
+    patterns = tables.table("conflicts.toml")["openmp"]["dlls"]
+    found = (path for path in paths if any(fnmatchcase(ntpath.basename(path).lower(), name) for name in patterns))
+    return list({_identity(path): path for path in found}.values())
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return (_key(path) + "/").startswith(_key(directory) + "/")
+
+
+def _keys(places: Iterable[Directory]) -> set[str]:
+    return {_key(place.path) for place in places}
+
+
+def _key(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").lower()
+
+
+def _identity(path: str) -> object:
+    """Two paths to one file are one copy."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return _key(path)
+    return (facts.st_dev, facts.st_ino) if facts.st_ino else _key(path)

@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import loader, runtimes
-from depwalk.diagnosis import processor, told
+from depwalk.diagnosis import blocked, processor, told
 from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.diagnosis.runtimes import install
+from depwalk.host import events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from depwalk.diagnosis.evidence import Evidence
+    from depwalk.graph import Module
     from depwalk.loader import Failure, LoadTrace, Raised
 
 _SHOWN = 300  # characters of what a process wrote
@@ -24,6 +26,8 @@ _EXCEPTIONS = {998: 0xC0000005, 999: 0xC0000006, 1001: 0xC00000FD}
 _INIT_FAILED = 1114
 _STACK_OVERFLOW = 0xC00000FD
 _LOWEST_EXCEPTION = 0x40000000
+_ABORTED = 3  # what the C runtime's abort ends a process with
+_MODULE, _CODE, _OFFSET = 3, 6, 7  # fields of an event of Application Error
 
 # Where exceptions are raised for somebody else's fault.
 _RUNTIMES = ("ntdll.", "kernel32.", "kernelbase.", "ucrtbase", "vcruntime", "msvcp", "msvcr", "win32u.", "concrt")
@@ -39,7 +43,9 @@ def from_load(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
         message = f"{evidence.loading} does not load, and the code is not known: ctypes does not load here either."
         yield Finding("analysis-incomplete", "error", evidence.loading, message, remedy=_UNPROVEN, proof="loader")
         return
-    named = [*_by_processor(evidence, load), *told.from_snaps(evidence, load)]
+    named = (
+        [*_by_processor(evidence, load)] or [*blocked.by_events(evidence, load)] or [*told.from_snaps(evidence, load)]
+    )
     if named:
         yield from named
     elif load.failures:
@@ -78,7 +84,7 @@ def _ended_alike(failure: Failure, load: LoadTrace) -> bool:
 def _root(evidence: Evidence, load: LoadTrace) -> Finding:
     """Nothing that it needs fails alone: it is the file itself, wherever its code was when it happened."""
     exception = fatal(load, load.code, load.exit_code)
-    finding = _finding(load, evidence.loading, load.code, load.exit_code, exception)
+    finding = _finding(evidence, load, evidence.graph.root, load.code, load.exit_code, exception)
     return replace(finding, evidence=(*finding.evidence, *_by_code(evidence)))
 
 
@@ -97,15 +103,11 @@ def _alone(evidence: Evidence, load: LoadTrace, failure: Failure) -> Finding:
     exception = fatal(load, failure.code, failure.exit_code)
     if exception is not None and exception.module and ntpath.basename(exception.module).lower() != name.lower():
         exception = None if not _is_runtime(exception.module) else exception
-    finding = _finding(load, name, failure.code, failure.exit_code, exception)
     module = next((found for found in evidence.graph.modules if found.path == failure.path), evidence.graph.root)
+    finding = _finding(evidence, load, module, failure.code, failure.exit_code, exception)
     importer = evidence.importer(module)
-    facts = (
-        f"the file is there: {failure.path}",
-        *finding.evidence,
-        _alone_words(failure),
-        *evidence.chain(module),
-    )
+    known = (f"the file is there: {failure.path}", *finding.evidence, _alone_words(failure), *evidence.chain(module))
+    facts = tuple(dict.fromkeys(known))  # a file that is blocked is told with its chain
     if failure.code == loader.MODULE_NOT_FOUND and supplier is not None:
         written = evidence.written_name(module)
         return Finding(
@@ -128,8 +130,9 @@ def _alone_words(failure: Failure) -> str:
 
 
 def _finding(
+    evidence: Evidence,
     load: LoadTrace,
-    name: str,
+    module: Module,
     code: int | None,
     exit_code: int | None,
     exception: Raised | None,
@@ -137,8 +140,13 @@ def _finding(
     """The finding of one module: by the exception if there was one, by how the process ended, by the loader's code."""
     facts = (*_exception_facts(exception), *_words(load))
     if code is None and exit_code is None:
-        return _hung(name, load, facts)
-    return _died(name, exit_code or 0, exception, facts) if code is None else _refused(name, code, facts)
+        return _hung(evidence, module, load, facts)
+    answer = code if code is not None else exit_code or 0
+    if loader.describe(answer).get("finding") in blocked.HANDLED:
+        return blocked.refusal(evidence, module, answer, facts)
+    if code is None:
+        return _died(module.name, answer, exception, (*facts, *_reported(evidence, answer)))
+    return _refused(module.name, code, facts)
 
 
 def fatal(load: LoadTrace, code: int | None, exit_code: int | None) -> Raised | None:
@@ -174,6 +182,25 @@ def _exception_facts(exception: Raised | None) -> Iterable[str]:
     yield f"exception 0x{exception.code:08X}{name} at {exception.place}{about}"
 
 
+def _reported(evidence: Evidence, exit_code: int) -> Iterable[str]:
+    """What Windows itself reported of a crash of that kind in these minutes; the order of its fields never changed."""
+    for event in evidence.host.events.found if evidence.host.events else ():
+        values = [value for _, value in event.data]
+        if event.provider == events.CRASH and len(values) > _OFFSET and _hex(values[_CODE]) == exit_code:
+            yield (
+                f"Windows reported at {event.time} (event {event.id}): {values[0]} failed in {values[_MODULE]} "
+                f"{values[_MODULE + 1]} at offset 0x{_hex(values[_OFFSET]):X}"
+            )
+            return
+
+
+def _hex(text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError:
+        return 0
+
+
 def _words(load: LoadTrace) -> Iterable[str]:
     """The last that the process said before it failed: often its own reason. A traceback is Python's."""
     output = "" if "Traceback (most recent call last)" in load.output else load.output
@@ -183,17 +210,25 @@ def _words(load: LoadTrace) -> Iterable[str]:
             yield f"it {label}: {last[-_SHOWN:]}"
 
 
-def _hung(name: str, load: LoadTrace, facts: tuple[str, ...]) -> Finding:
+def _hung(evidence: Evidence, module: Module, load: LoadTrace, facts: tuple[str, ...]) -> Finding:
+    name = module.name
+    remedy = Remedy(
+        "Try a longer --timeout; if that does not help, code of this DLL waits for something that never comes: "
+        "install another version of its package, and report this to its authors."
+    )
+    if evidence.imported is not None:  # the program may be what makes it wait
+        remedy = Remedy(
+            f"Run depwalk on {module.path or name} itself. If it loads there, import the package at the start of the "
+            "program and in its main thread, before other threads begin; if it hangs there too, report this to its "
+            "authors."
+        )
     return Finding(
         "hang-on-load",
         "error",
         name,
         f"Loading {name} did not end within the time limit; it was stopped.",
         evidence=(f"stopped after {load.elapsed_ms / 1000:.1f} s", *facts),
-        remedy=Remedy(
-            "Try a longer --timeout; if that does not help, code of this DLL waits for something that never comes: "
-            "install another version of its package, and report this to its authors."
-        ),
+        remedy=remedy,
         proof="loader",
     )
 
@@ -203,7 +238,7 @@ def _died(name: str, code: int, exception: Raised | None, facts: tuple[str, ...]
     if exception is not None:
         what = str(loader.describe(exception.code).get("text", "of an exception"))
     elif code < _LOWEST_EXCEPTION:  # nobody's exception: it ended the process itself
-        what = f"its code ended the process with status {code}"
+        what = f"its code ended the process with status {code}" + (", as abort does" if code == _ABORTED else "")
     else:
         what = str(row.get("text", "its code ended the process"))
     return Finding(
@@ -229,27 +264,19 @@ def _refused(name: str, code: int, facts: tuple[str, ...]) -> Finding:
         name,
         f"The loader refused {name} with code {shown}: {what}.",
         evidence=(f"code: {shown}" + (f" ({row.get('status') or row.get('name')})" if row else ""), *facts),
-        remedy=_REMEDIES.get(finding, _UNPROVEN),
+        remedy=Remedy(row["remedy"]) if "remedy" in row else _REMEDIES.get(finding, _UNPROVEN),
         proof="loader",
     )
 
 
 _REMEDIES = {
-    "access-denied": Remedy(
-        "Give the account that runs Python the right to read and execute the file; close programs that hold it open."
-    ),
-    "out-of-memory": Remedy("Enlarge the paging file, or start fewer processes at once."),
     "path-too-long": Remedy("Move the environment to a directory with a shorter path."),
     "search-path-problem": Remedy(
         "Check the directories given with --dll-dir: each must be an absolute path that exists."
     ),
-    "blocked-by-antivirus": Remedy(
-        "Let the antivirus program restore the file, and report the false alarm to its makers."
+    "side-by-side": Remedy(
+        "Install the redistributable with the assembly that Windows reported (Application log, SideBySide, event 33)."
     ),
-    "blocked-by-policy": Remedy(
-        "Ask the administrator of this machine to allow the file; its signature or origin was not accepted."
-    ),
-    "side-by-side": Remedy("Install the redistributable that the event log (SideBySide, event 33 or 59) names."),
     "init-failed": Remedy(
         "Code of this DLL gave up. Install another version of its package, and report this to its authors."
     ),

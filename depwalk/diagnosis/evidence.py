@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from depwalk.host import Host
 
 if TYPE_CHECKING:
     from depwalk.graph import Graph, Module
+    from depwalk.installation import Installation
     from depwalk.loader import LoadTrace
     from depwalk.loader.imports import ImportTrace
     from depwalk.target import Target
@@ -56,6 +59,8 @@ class Evidence:
     not_asked: str = ""  # why the loader could not be asked although it should have been
     loads_elsewhere: bool = False  # it failed in the process in question, and loads in a fresh one
     imported: ImportTrace | None = None  # the import, or the program, in which the file was loaded
+    installations: tuple[Installation, ...] = ()  # distributions that own files of the tree: their RECORD and the disk
+    host: Host = field(default_factory=Host)
 
     @property
     def loading(self) -> str:
@@ -95,6 +100,7 @@ class Evidence:
 
     def searched(self, module: Module) -> tuple[str, ...]:
         """Where it was looked for, in order."""
-        places = [tried.rule.directory.path for tried in module.tried if tried.rule.directory is not None]
+        tried = (found.rule.directory.path for found in module.tried if found.rule.directory is not None)
+        places = list(dict.fromkeys(tried))
         more = f"; and {len(places) - _SHOWN} more directories" if len(places) > _SHOWN else ""
         return ("searched: " + "; ".join(places[:_SHOWN]) + more,) if places else ()

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from depwalk import image, runtimes
+from depwalk import runtimes, tables
+from depwalk.diagnosis import elsewhere
 from depwalk.diagnosis.evidence import Finding, Remedy
-from depwalk.graph import SEARCH_FLAGS
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from depwalk.diagnosis.evidence import Evidence
-    from depwalk.graph import Module
+    from depwalk.graph import Edge, Module
+    from depwalk.loader import LoadTrace
+
+# What the helper for delayed loads raises: the DLL is not there, or it lacks the function (delayimp.h).
+_DLL_NOT_FOUND, _FUNCTION_NOT_FOUND = 0xC06D007E, 0xC06D007F
+_UNMAPPED = 317  # into which the loader turns them, if they come out of an initialisation
 
 
 def missing_dll(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
@@ -27,7 +34,7 @@ def missing_dll(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Findi
             name,
             f"{name} is in none of the directories that are searched, and {importer} needs it.",
             needed_by=importer,
-            evidence=(*evidence.chain(module), *evidence.searched(module)),
+            evidence=(*evidence.chain(module), *_facts(module, evidence), *evidence.searched(module)),
             remedy=Remedy(
                 f"Reinstall the package that {importer} belongs to. If that does not bring {name}, the package lacks "
                 "it: use another version, and report this to its authors. Do not download single DLLs."
@@ -35,102 +42,136 @@ def missing_dll(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Findi
         )
 
 
+def in_environment(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
+    """`not-searched`: the environment itself has the file, so that nothing has to be installed."""
+    for module in missing:
+        yield from _not_searched(module, evidence, own=True)
+
+
 def not_searched(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
     """`not-searched`: the file exists, in a directory that this search leaves out."""
     for module in missing:
-        name = module.name
-        place = _elsewhere(module, evidence)
-        if place is None:
-            continue
-        directory, why, remedy = place
-        yield Finding(
-            "not-searched",
-            "error",
-            name,
-            f"{name} is in {directory}, which is not searched: {why}.",
-            needed_by=evidence.importer(module),
-            evidence=(*evidence.chain(module), *evidence.searched(module)),
-            remedy=remedy,
-        )
+        yield from _not_searched(module, evidence, own=False)
 
 
 def delay_load_missing(evidence: Evidence) -> Iterable[Finding]:
     """`delay-load-missing`: the file loads without it, and fails when it first calls into it."""
-    for module in evidence.problems("missing", "wrong-architecture", "corrupt", "blocked", delayed=True):
-        name, importer = module.name, evidence.importer(module)
-        beside = _beside(module, evidence)
-        yield Finding(
-            "delay-load-missing",
-            "warning",
-            name,
-            f"{importer} loads without {name}, and fails with 0xC06D007E at its first call into it.",
-            needed_by=importer,
-            evidence=(
-                *(
-                    (f"{beside} exists, but a delayed load does not search the directory of its importer",)
-                    if beside
-                    else ()
-                ),
-                *evidence.searched(module),
-            ),
-            remedy=_only_if_used(module, name, evidence),
-        )
+    load = evidence.load
+    not_there = [
+        module
+        for module in evidence.problems("missing", "wrong-architecture", "corrupt", "blocked", delayed=True)
+        if not _is_normal(evidence.importer(module), module.name)
+    ]
+    died = load is not None and _failed_with(load, _DLL_NOT_FOUND)
+    yield from _of_the_load([_without(module, evidence, died=died) for module in not_there], died=died)
+    if load is not None and _failed_with(load, _FUNCTION_NOT_FOUND):
+        lacking = [edge for edge in evidence.graph.edges if edge.kind == "delay" and edge.unresolved]
+        yield from _of_the_load([_lacks(edge, evidence) for edge in lacking], died=True)
 
 
-def _only_if_used(module: Module, name: str, evidence: Evidence) -> Remedy:
-    supplier = runtimes.supplier(module.name, evidence.target.architecture)
-    if supplier is None:
-        return Remedy(f"Only needed if you use the feature that calls {name}; then install what supplies it.")
-    text = f"Only needed if you use the feature that calls {name}; then install {supplier.name}."
-    return Remedy(text, supplier.install, supplier.url)
+# ---- not searched ------------------------------------------------------------------------------------------------
 
 
-def _elsewhere(module: Module, evidence: Evidence) -> tuple[str, str, Remedy] | None:
-    """(directory, why it is not searched, remedy) of a file of this name that is out of reach."""
-    if module.reason:  # an API set without a host: a file of its name does not count
-        return None
-    python = evidence.target.python
-    for entry in evidence.target.path if python is not None and python.restricts_search else ():
-        if _is_usable(Directory(entry).find(module.name), evidence):
-            own = python.name if python else ""
-            why = f"it is on PATH, which CPython {own} does not use for imports (only versions before 3.8 do)"
-            return entry, why, _add(entry)
+def _not_searched(module: Module, evidence: Evidence, *, own: bool) -> Iterable[Finding]:
+    usable = [copy for copy in elsewhere.copies(module, evidence) if not copy.flaw and (copy.place.own or not own)]
+    if not usable:
+        return
+    place, name, python = usable[0].place, module.name, evidence.target.python
+    adds_itself = python is not None and python.restricts_search
+    told = elsewhere.told(name, place.path, on_path=False) if adds_itself else None
+    yield Finding(
+        "not-searched",
+        "error",
+        name,
+        f"{name} is in {place.path}, which is not searched: {place.why}.",
+        needed_by=evidence.importer(module),
+        evidence=(
+            *evidence.chain(module),
+            *(f"another one is {copy.path}" for copy in usable[1:2]),
+            *_facts(module, evidence),
+            *evidence.searched(module),
+        ),
+        remedy=told or place.remedy,
+    )
+
+
+def _facts(module: Module, evidence: Evidence) -> Iterable[str]:
+    """What looks like the file, or like a place for it, and is not."""
+    for copy in elsewhere.copies(module, evidence):
+        if copy.flaw:
+            yield f"{copy.path} does not count: {copy.flaw}"
+    yield from elsewhere.renamed(module.name, evidence)
+    for rule in evidence.graph.rules:
+        if rule.name == "added directory" and rule.directory is not None and not rule.directory.exists:
+            yield f"the added directory {rule.directory.path} does not exist"
+    yield from elsewhere.named_by_ctypes(evidence)
+
+
+# ---- delayed loads -----------------------------------------------------------------------------------------------
+
+
+def _is_normal(importer: str, name: str) -> bool:
+    return any(
+        fnmatchcase(importer.lower(), row["importer"]) and any(fnmatchcase(name.lower(), dll) for dll in row["dlls"])
+        for row in tables.table("delay_loads.toml")["normal"]
+    )
+
+
+def _failed_with(load: LoadTrace, status: int) -> bool:
+    """Whether a load ended with an exception of the helper for delayed loads."""
+    hidden = load.code == _UNMAPPED and any(exception.code == status for exception in load.raised)
+    return hidden or status in (load.code, load.exit_code)
+
+
+def _of_the_load(found: Sequence[Finding], *, died: bool) -> Iterable[Finding]:
+    """Warnings; but the first is the cause if the load died so. Of several, the exception does not say which."""
+    for index, finding in enumerate(found):
+        if died and index == 0:
+            others = ", ".join(other.module for other in found[1:])
+            facts = (f"the load ended so; it may also be for {others}" if others else "the load ended so",)
+            yield replace(finding, severity="error", proof="loader", evidence=(*facts, *finding.evidence))
+        else:
+            yield finding
+
+
+def _without(module: Module, evidence: Evidence, *, died: bool) -> Finding:
+    name, importer = module.name, evidence.importer(module)
     beside = _beside(module, evidence)
-    if beside is None or not _is_usable(beside, evidence):
-        return None
-    directory, importer = os.path.dirname(beside), evidence.importer(module)
-    if _restricts_itself(module, evidence):
-        why = f"{importer} is linked with DependentLoadFlags, which restrict the search for its own imports"
-        return (
-            directory,
-            why,
-            Remedy(f"Use a build of {importer} without /DEPENDENTLOADFLAG, or load {module.name} first."),
-        )
-    if importer == evidence.graph.root.name:
-        why = "LoadLibrary without flags leaves out the directory of the file it loads"
-        return directory, why, Remedy("Load it with LoadLibraryEx and LOAD_WITH_ALTERED_SEARCH_PATH, or by an import.")
-    why = f"only the directory of {evidence.graph.root.name} itself is, not that of the DLLs it needs"
-    return directory, why, _add(directory)
+    fact = f"{beside} exists, but a delayed load does not search the directory of its importer"
+    return Finding(
+        "delay-load-missing",
+        "warning",
+        name,
+        f"{importer} loads without {name}, and fails with 0x{_DLL_NOT_FOUND:08X} at its first call into it.",
+        needed_by=importer,
+        evidence=(*((fact,) if beside else ()), *evidence.searched(module)),
+        remedy=_supply(name, importer, beside, evidence, died=died),
+    )
 
 
-def _restricts_itself(module: Module, evidence: Evidence) -> bool:
-    """Whether an importer's load configuration replaced the search list (windows-loader 1.3; not on Wine)."""
-    if evidence.target.windows.emulator is not None:
-        return False
-    importers = [evidence.graph.modules[edge.importer].image for edge in evidence.graph.needed_by(module)]
-    return any(image is not None and image.dependent_load_flags & SEARCH_FLAGS for image in importers)
+def _lacks(edge: Edge, evidence: Evidence) -> Finding:
+    importer, exporter = evidence.graph.modules[edge.importer], evidence.graph.modules[edge.imported]
+    return Finding(
+        "delay-load-missing",
+        "warning",
+        exporter.name,
+        f"{importer.name} calls {edge.unresolved[0]}, which {exporter.name} lacks, and fails with "
+        f"0x{_FUNCTION_NOT_FOUND:08X} when it does.",
+        needed_by=importer.name,
+        evidence=(f"file: {exporter.path}", "delay-loaded: it is looked for at its first call only"),
+        remedy=Remedy(f"Install versions of {importer.name} and {exporter.name} that were made for each other."),
+    )
 
 
-def _is_usable(path: str | None, evidence: Evidence) -> bool:
-    """Whether there is such a file, and the process could load it."""
-    if path is None:
-        return False
-    try:
-        found = image.read(path)
-    except image.UnreadableFile:
-        return False
-    target = evidence.target
-    return not found.fatal_defects and found.runs_in(target.architecture, target.windows.architecture)
+def _supply(name: str, importer: str, beside: str | None, evidence: Evidence, *, died: bool) -> Remedy:
+    needed = "" if died else f"Only needed if you use the feature that calls {name}; then: "
+    supplier = runtimes.supplier(name, evidence.target.architecture)
+    if supplier is not None:
+        return Remedy(f"{needed}Install {supplier.name}.", supplier.install, supplier.url)
+    if beside is not None:
+        text = "Put its directory on PATH before the program is started, which a delayed load does search:"
+        return Remedy(needed + text, f"set PATH={os.path.dirname(beside)};%PATH%")
+    return Remedy(f"{needed}Reinstall the package that {importer} belongs to, or install what supplies {name}.")
 
 
 def _beside(module: Module, evidence: Evidence) -> str | None:
@@ -142,11 +183,3 @@ def _beside(module: Module, evidence: Evidence) -> str | None:
             if found:
                 return found
     return None
-
-
-def _add(directory: str) -> Remedy:
-    return Remedy(
-        "Add the directory before the import, in Python:",
-        command=f"import os; os.add_dll_directory({directory!r})",
-        url="https://docs.python.org/3/library/os.html#os.add_dll_directory",
-    )

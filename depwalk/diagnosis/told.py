@@ -6,12 +6,14 @@ import ntpath
 from typing import TYPE_CHECKING
 
 from depwalk import loader, snaps
+from depwalk.diagnosis import blocked
 from depwalk.diagnosis.evidence import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from depwalk.diagnosis.evidence import Evidence
+    from depwalk.graph import Module
     from depwalk.loader import LoadTrace
     from depwalk.snaps import Snap
 
@@ -29,11 +31,28 @@ _KINDS = {
 
 def from_snaps(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
     """A finding for each DLL that the loader names as the cause of the code that it returned."""
-    wanted = _KINDS.get(load.code or 0, ())
+    code = load.code or 0
+    refused = _refused(evidence, load, code)
+    if refused is not None:
+        yield blocked.refusal(evidence, refused, code, ("told by the loader itself (loader snaps)",))
+    wanted = _KINDS.get(code, ())
     told = [snap for snap in load.snaps if snap.kind in wanted]
     named = [snap for snap in dict.fromkeys(told) if snap.kind != snaps.MISSING_PROCEDURE or snap.parent]
     for snap in named[:_SHOWN]:
         yield _finding(evidence, load, snap)
+
+
+def _refused(evidence: Evidence, load: LoadTrace, code: int) -> Module | None:
+    """The module that the loader could not load for the status behind its code: the first told, others need it."""
+    row = loader.describe(code)
+    if row.get("finding") not in blocked.HANDLED:
+        return None
+    names = [
+        ntpath.basename(snap.module).lower()
+        for snap in load.snaps
+        if snap.kind == snaps.NOT_LOADED and loader.describe(snap.status or 0).get("name") == row["status"]
+    ]
+    return next((module for module in evidence.graph.modules if names and module.name.lower() == names[0]), None)
 
 
 def _finding(evidence: Evidence, load: LoadTrace, snap: Snap) -> Finding:

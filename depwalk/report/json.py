@@ -10,6 +10,7 @@ from depwalk import __version__
 
 if TYPE_CHECKING:
     from depwalk.diagnosis import Finding
+    from depwalk.gpu import Need
     from depwalk.graph import Edge, Module
     from depwalk.loader import LoadTrace, Raised
     from depwalk.loader.imports import FailedLoad, ImportTrace
@@ -47,6 +48,7 @@ def as_dict(result: Result) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in result.findings],
         "modules": [_module(module) for module in result.graph.modules],
         "edges": [_edge(edge) for edge in result.graph.edges],
+        "gpu": [_need(need) for need in result.gpu],
         "load": _load(result.load) if result.load else None,
         "import": _import(result.imported) if result.imported else None,
         "statistics": {
@@ -140,6 +142,10 @@ def _edge(edge: Edge) -> dict[str, Any]:
         "symbols": edge.symbols,
         "unresolved": list(edge.unresolved),
     }
+
+
+def _need(need: Need) -> dict[str, Any]:
+    return {"name": need.name, "family": need.supplier.id, "how": need.how, "by": need.by, "path": need.path}
 
 
 def _load(load: LoadTrace) -> dict[str, Any]:

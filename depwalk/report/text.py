@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from depwalk.diagnosis import search_path
 from depwalk.report.lines import Line, shown, wrap
 from depwalk.report.tree import ASCII, Glyphs, Tree
 
@@ -28,6 +29,38 @@ _PROGRAM_VERDICTS = {
 _LABELS = {"error": "ERROR", "warning": "WARNING", "note": "NOTE"}
 _STYLES = {"error": "bad", "warning": "warn", "note": ""}
 
+_HEADLINES = {  # behind the name of the module
+    "missing-dll": "is missing",
+    "missing-msvc-runtime": "is missing",
+    "msvc-runtime-too-old": "is too old",
+    "missing-python-dll": "is missing",
+    "missing-windows-feature": "is missing",
+    "not-searched": "is not searched for where it is",
+    "path-too-long": "has a path that is too long",
+    "delay-load-missing": "fails at its first call",
+    "wrong-architecture": "has the wrong architecture",
+    "corrupt-file": "is damaged",
+    "modified-file": "is not as its package installed it",
+    "quarantined": "was taken away by Microsoft Defender",
+    "missing-export": "lacks a function",
+    "access-denied": "may not be loaded",
+    "blocked-by-policy": "is blocked by a policy",
+    "blocked-by-antivirus": "is blocked by an antivirus program",
+    "out-of-memory": "needs more memory than there is",
+    "shadowed": "is found in the wrong place",
+    "already-loaded": "is in the process in another version",
+    "side-by-side": "is not installed",
+    "init-failed": "fails to initialise",
+    "crash-on-load": "crashes while it is loaded",
+    "hang-on-load": "never ends loading",
+    "debug-runtime": "is missing",
+    "missing-gpu-runtime": "is missing",
+    "cpu-feature-missing": "needs instructions that this processor does not have",
+    "cpu-feature-disabled": "needs instructions that Windows does not let it use",
+    "wrong-wheel": "comes from a wheel that does not fit",
+    "mixed-environment": "is of another environment than what it works with",
+}
+
 
 def render(
     result: Result, *, width: int = 80, glyphs: Glyphs = ASCII, everything: bool = False, verbose: bool = False
@@ -45,6 +78,11 @@ def render(
     for finding in result.findings:
         if finding.severity != "error":
             lines += [Line(""), *_finding(finding, width, verbose=verbose)]
+    if verbose:
+        lines += [Line(""), Line("Search", "head")]
+        for step in search_path.listing(result.target, result.graph.rules):
+            lines += wrap(step, width, "  ", "      ")
+        lines += [Line(""), Line("GPU", "head"), *_gpu(result, width)]
     return [*lines, Line(""), *wrap(_summary(result), width)] if is_file else lines
 
 
@@ -66,36 +104,16 @@ def answer(result: Result) -> Line:
 
 
 def _headline(finding: Finding, result: Result) -> str:
-    words = {
-        "missing-dll": "is missing",
-        "missing-msvc-runtime": "is missing",
-        "missing-python-dll": "is missing",
-        "missing-windows-feature": "is missing",
-        "not-searched": "is not searched for where it is",
-        "wrong-architecture": "has the wrong architecture",
-        "corrupt-file": "is damaged",
-        "missing-export": "lacks a function",
-        "access-denied": "cannot be read",
-        "shadowed": "is found in the wrong place",
-        "already-loaded": "is in the process in another version",
-        "side-by-side": "is not installed",
-        "init-failed": "fails to initialise",
-        "crash-on-load": "crashes while it is loaded",
-        "hang-on-load": "never ends loading",
-        "debug-runtime": "is missing",
-        "missing-gpu-runtime": "is missing",
-        "windows-too-old": "is not that of a newer Windows",
-        "cpu-feature-missing": "needs instructions that this processor does not have",
-        "cpu-feature-disabled": "needs instructions that Windows does not let it use",
-    }
     if finding.code == "wrong-python":
         said = finding.message.partition(";")[0]
         root = result.graph.root.name
         return said.replace(root, "it", 1) if finding.needed_by == root else said
     if finding.code == "analysis-incomplete" and result.imported is not None and result.imported.uncaught:
         return result.imported.uncaught[0]
-    if finding.code in words:
-        return f"{finding.module} {words[finding.code]}"
+    if finding.code == "windows-too-old":
+        return f"this Windows is too old for {finding.needed_by or finding.module}"
+    if finding.code in _HEADLINES:
+        return f"{finding.module} {_HEADLINES[finding.code]}"
     return finding.code.replace("-", " ")
 
 
@@ -158,6 +176,16 @@ def _finding(finding: Finding, width: int, *, verbose: bool) -> Iterator[Line]:
         for whole in (finding.remedy.command, finding.remedy.url):
             if whole:
                 yield Line(f"      {shown(whole)}", "head")
+
+
+def _gpu(result: Result, width: int) -> Iterator[Line]:
+    """What the tree needs of a graphics card's software, and where that is."""
+    if not result.gpu:
+        yield from wrap("No software of a graphics card is needed, by import or by a name in these files.", width, "  ")
+    how = {"import": "needed", "delay": "needed at its first call", "name": "asked for by name at run time"}
+    for need in result.gpu:
+        fact = f"{need.name} of {need.supplier.what}, {how[need.how]} by {need.by}: {need.path or 'not there'}"
+        yield from wrap(fact, width, "  ", "      ")
 
 
 def _summary(result: Result) -> str:

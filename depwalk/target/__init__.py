@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:
+    from depwalk.target.environment import Environment
     from depwalk.target.python import Python
     from depwalk.target.windows import Windows
 
@@ -35,6 +36,7 @@ class Target:
     path: tuple[str, ...] = ()  # entries of PATH
     cwd: str | None = None  # the current directory, None if it is not known
     loaded: tuple[str, ...] = ()  # files that the process has loaded before, in that order
+    environment: Environment | None = None  # around that Python, None if nothing is known of it
     runtimes: tuple[str, ...] = ()  # redistributables assumed to be installed, as --with-runtime names them
 
     @property

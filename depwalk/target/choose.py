@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from depwalk import choices, runtimes
-from depwalk.target import Target, python, windows
+from depwalk.target import Target, environment, python, windows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from depwalk.image import Image
     from depwalk.target.python import Python
     from depwalk.target.windows import Windows
@@ -25,6 +27,7 @@ class Machine:
     executable: str  # the interpreter that really runs, not a venv's redirector
     path: tuple[str, ...]
     cwd: str
+    variables: Mapping[str, str] = field(default_factory=dict)  # as environment.kept gives them
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def choose(file: Image | None, choice: Choice, machine: Machine | None) -> Targe
         dll_dirs=tuple(os.path.abspath(directory) for directory in choice.dll_dirs),
         path=path,
         cwd=here.cwd if here else None,
+        environment=environment.around(interpreter, file.path if file else None, here.variables if here else {}),
         runtimes=choice.runtimes,
     )
 

@@ -36,7 +36,13 @@ class Windows:
     emulator: str | None = None  # "Wine"
     root: str | None = None  # the Windows directory, None if this Windows is only assumed
     dlls: str = ""  # which of depwalk/data/windows is assumed
-    lacks: tuple[tuple[str, str], ...] = ()  # (lower-case DLL, edition) that this edition does not have
+    editions: tuple[str, ...] | None = None  # of windows.toml, () for a full one, None if it is not known
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """Lower-case names of the DLLs that its edition leaves out."""
+        rows = tables.table("windows.toml")["edition"]
+        return frozenset(name for key in self.editions or () for name in rows[key]["absent"])
 
     def system_directories(self, process: str) -> tuple[Directory, Directory, Directory]:
         """System32, System and the Windows directory as a process of this architecture sees them."""
@@ -46,7 +52,7 @@ class Windows:
             return _own(system32), _own(_child(self.root, "System")), _own(self.root)
         system32 = ntpath.join(_ROOT, "SysWOW64" if narrow else "System32")
         # An x64 process on Arm64 shares its system DLLs, which hold code for both (windows-loader 2, ARM64X).
-        listed = _listed(f"windows/{self.dlls}-{'x86' if process == 'x86' else self.architecture}.txt", self.lacks)
+        listed = _listed(f"windows/{self.dlls}-{'x86' if process == 'x86' else self.architecture}.txt", self.absent)
         return (
             Directory(system32, listed, system=True),
             Directory(ntpath.join(_ROOT, "System"), {}, system=True),
@@ -64,9 +70,9 @@ def named(name: str) -> Windows:
     architecture = suffix[1:].lower() if suffix else "x64"
     if architecture not in profile["architectures"]:
         raise ValueError(f"unknown Windows {name!r}: {profile['label']} was not made for {architecture}")
-    editions = ([("N", n)] if n else []) + ([("core", core_edition)] if core_edition else [])
+    editions = (*(("N",) if n else ()), *(("core",) if core_edition else ()))
     rows = tables.table("windows.toml")["edition"]
-    labels = [profile["label"], *(rows[key]["label"] for key, _ in editions)]
+    labels = [profile["label"], *(rows[key]["label"] for key in editions)]
     return Windows(
         name=name,
         label=", ".join(labels) + f" ({architecture})",
@@ -75,7 +81,7 @@ def named(name: str) -> Windows:
         api_sets=api_sets.from_table(profile["api_sets"], complete=profile["api_sets_complete"]),
         known_dlls=_assumed_known_dlls(),
         dlls=profile["dlls"],
-        lacks=tuple((dll, key) for key, _ in editions for dll in rows[key]["absent"]),
+        editions=editions,
     )
 
 
@@ -87,7 +93,8 @@ def live(system_root: str) -> Windows:
     own = core.api_set_map()
     wine = _is_wine(system_root)
     architecture = _architecture_of(system_root)
-    label = f"{_release_label(version)} build {version[2]} ({architecture})" + (", emulated by Wine" if wine else "")
+    editions = None if wine else editions_of(_registered("InstallationType"), _registered("EditionID"))
+    label = f"{live_label(version, editions)} ({architecture})" + (", emulated by Wine" if wine else "")
     return Windows(
         name="live",
         label=label,
@@ -98,6 +105,7 @@ def live(system_root: str) -> Windows:
         live=True,
         emulator="Wine" if wine else None,
         root=system_root,
+        editions=editions,
     )
 
 
@@ -124,6 +132,23 @@ def at_root(root: str) -> Windows:
     )
 
 
+def editions_of(installation_type: str, edition_id: str) -> tuple[str, ...] | None:
+    """The edition of windows.toml by what the registry says: () for a full one, None if it says nothing."""
+    kinds: dict[str, str] = tables.table("windows.toml")["installation_type"]
+    if installation_type in kinds:
+        return (kinds[installation_type],)
+    is_n = re.fullmatch(r".+N(Eval)?", edition_id) is not None  # ProfessionalN, CoreKN, EnterpriseSNEval
+    return ("N",) if is_n else () if installation_type else None
+
+
+def live_label(version: tuple[int, int, int], editions: tuple[str, ...] | None) -> str:
+    """A Windows by its version and edition, for a person."""
+    server = not {"server", "core", "nano"}.isdisjoint(editions or ())
+    rows = tables.table("windows.toml")["edition"]
+    labels = [f"{_release_label(version, server=server)} build {version[2]}"]
+    return ", ".join([*labels, *(rows[key]["label"] for key in editions or () if key != "server")])
+
+
 def releases() -> list[dict[str, Any]]:
     """The releases of Windows that functions.tsv names, oldest first: id, label, version."""
     rows: list[dict[str, Any]] = tables.table("windows.toml")["release"]
@@ -131,9 +156,8 @@ def releases() -> list[dict[str, Any]]:
 
 
 @cache
-def _listed(table: str, lacks: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    """Lower-case name -> name of the DLLs of an assumed Windows, less what its edition lacks."""
-    absent = dict(lacks)
+def _listed(table: str, absent: frozenset[str]) -> dict[str, str]:
+    """Lower-case name -> name of the DLLs of an assumed Windows, less what its edition leaves out."""
     return {name: name for name in tables.lines(table) if name not in absent}
 
 
@@ -156,9 +180,28 @@ def _assumed_known_dlls() -> frozenset[str]:
     return frozenset(rows["seeds"]) | frozenset(rows["added"])
 
 
-def _release_label(version: tuple[int, int, int]) -> str:
-    fitting = [row["label"] for row in releases() if tuple(row["version"]) <= version and "Server" not in row["label"]]
-    return fitting[-1] if fitting else "Windows"
+def _release_label(version: tuple[int, int, int], *, server: bool = False) -> str:
+    rows = [row for row in releases() if ("Server" in row["label"]) == server and tuple(row["version"]) <= version]
+    return rows[-1]["label"] if rows else "Windows"
+
+
+def _registered(name: str) -> str:
+    """What the registry says of this Windows; empty if it does not."""
+    if sys.platform != "win32":
+        return ""
+    import winreg
+
+    try:
+        with winreg.OpenKey(
+            winreg.HKEY_LOCAL_MACHINE,
+            "SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion",
+            0,
+            winreg.KEY_READ | winreg.KEY_WOW64_64KEY,
+        ) as key:
+            value, _ = winreg.QueryValueEx(key, name)
+    except OSError:
+        return ""
+    return str(value)
 
 
 def _system_dll(windows: str, name: str) -> image.Image | None:

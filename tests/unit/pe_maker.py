@@ -59,6 +59,7 @@ def pe(
     clr: int | None = None,  # COMIMAGE_FLAGS_...
     manifests: Mapping[int, bytes] | None = None,  # resource id -> XML
     version: tuple[int, int, int, int] | None = None,
+    version_texts: Mapping[str, str] | None = None,  # ProductName and so on, beside a version
     sections: Mapping[str, bytes] | None = None,
     timestamp: int = 0x5E000000,
     linker: tuple[int, int] = (14, 0),
@@ -85,7 +86,7 @@ def pe(
         directories[LOAD_CONFIG] = _load_config(data, load_flags or 0, plus=plus, chpe=chpe)
     if clr is not None:
         directories[CLR] = data.put(struct.pack("<IHH2II", 72, 2, 5, 0, 0, clr) + bytes(52), 4), 72
-    resources = {24: dict(manifests or {}), 16: {1: _version_info(version)} if version else {}}
+    resources = {24: dict(manifests or {}), 16: {1: _version_info(version, version_texts or {})} if version else {}}
     if manifests or version:
         directories[RESOURCE] = _resources(data, {kind: found for kind, found in resources.items() if found})
     contents = {".data": bytes(data.data) or bytes(4), **(sections or {})}
@@ -232,8 +233,18 @@ def _resources(data: _Section, kinds: Mapping[int, Mapping[int, bytes]]) -> tupl
     return data.put(root + below, 4), len(root + below)
 
 
-def _version_info(version: tuple[int, int, int, int]) -> bytes:
-    key = "VS_VERSION_INFO\0".encode("utf-16-le")
+def _version_info(version: tuple[int, int, int, int], texts: Mapping[str, str]) -> bytes:
     high, low = version[0] << 16 | version[1], version[2] << 16 | version[3]
     fixed = struct.pack("<13I", 0xFEEF04BD, 0x10000, high, low, high, low, 0x3F, 0, 0x40004, 2, 0, 0, 0)
-    return struct.pack("<3H", 40 + len(fixed), len(fixed), 0) + key + b"\0\0" + fixed
+    strings = b"".join(_block(key, f"{text}\0".encode("utf-16-le"), 1) for key, text in texts.items())
+    tables = _block("StringFileInfo", b"", 1, _block("040904B0", b"", 1, strings)) if texts else b""
+    return _block("VS_VERSION_INFO", fixed, 0, tables)
+
+
+def _block(key: str, value: bytes, kind: int, children: bytes = b"") -> bytes:
+    """One block of a version resource: its length, that of its value (in characters if it is text), kind, key."""
+    head = bytes(6) + f"{key}\0".encode("utf-16-le")
+    body = head + bytes(-len(head) % 4) + value
+    body += bytes(-len(body) % 4) + children
+    length = struct.pack("<3H", len(body), len(value) // 2 if kind else len(value), kind)
+    return length + body[6:] + bytes(-len(body) % 4)

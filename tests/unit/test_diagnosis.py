@@ -69,7 +69,8 @@ MISSING = [
     ("msvcp140-1a2b3c.dll", "10", "3.11", "missing-dll"),  # a name that a packager made
     ("msvcr100.dll", "10", "3.11", "missing-msvc-runtime"),
     ("msvcrt.dll", "10", "3.11", None),
-    ("api-ms-win-crt-runtime-l1-1-0.dll", "7", "3.8", "missing-msvc-runtime"),
+    ("api-ms-win-crt-runtime-l1-1-0.dll", "7", None, "missing-msvc-runtime"),
+    ("api-ms-win-crt-runtime-l1-1-0.dll", "7", "3.8", None),  # a Python that runs has it
     ("api-ms-win-crt-runtime-l1-1-0.dll", "10", "3.8", None),
     ("vcruntime140d.dll", "10", "3.11", "debug-runtime"),
     ("ucrtbased.dll", "10", "3.11", "debug-runtime"),
@@ -84,7 +85,7 @@ MISSING = [
     ("python39.dll", "10", None, "missing-python-dll"),
     ("nvcuda.dll", "10", "3.11", "missing-gpu-runtime"),
     ("OpenCL.dll", "10", "3.11", "missing-gpu-runtime"),
-    ("cudart64_110.dll", "10", "3.11", "missing-dll"),  # not of the driver
+    ("cudart64_110.dll", "10", "3.11", "missing-gpu-runtime"),
     ("mfplat.dll", "10-N", "3.11", "missing-windows-feature"),
     ("mfplat.dll", "10", "3.11", None),
     ("opengl32.dll", "10-core", "3.11", "missing-windows-feature"),
@@ -159,7 +160,7 @@ def test_two_runtimes_are_two_findings(make_pe: MakePE) -> None:
 def test_every_missing_name_is_explained_once_though_two_causes_came_with_one_windows(
     dlls: tuple[str, ...], make_pe: MakePE
 ) -> None:
-    found = findings(importing(make_pe, *dlls), target("7", "3.8"))
+    found = findings(importing(make_pe, *dlls), target("7", None))
     explained = [name for one in found for name in (one.module, *one.also)]
     assert sorted(explained) == sorted(dlls)
     by_name = {name: one.code for one in found for name in (one.module, *one.also)}
@@ -202,7 +203,7 @@ def test_a_dll_that_is_only_on_path_is_not_searched(make_pe: MakePE, tmp_path: P
     assert codes(path, place) == [("error", "not-searched", "dep.dll")]
     remedy = findings(path, place)[0].remedy
     assert remedy is not None
-    assert remedy.command == f"import os; os.add_dll_directory({str(tmp_path / 'on_path')!r})"
+    assert remedy.command == 'import os; os.add_dll_directory(r"' + str(tmp_path / "on_path") + '")'
 
 
 def test_the_same_dll_is_found_before_3_8(make_pe: MakePE, tmp_path: Path) -> None:
@@ -641,3 +642,22 @@ def test_memory_is_no_place_to_search(tmp_path: Path) -> None:
     file = image.parse(pe(imports={"gone.dll": ["f"]}), str(tmp_path / "inside.pyd"))
     walked = graph.walk(file.path, file, target())
     assert [module.status for module in walked.modules] == ["found", "missing"]
+
+
+# ---- the loader's code and the causes in the files -----------------------------------------------------------------
+
+
+def test_the_cause_that_leads_to_the_loaders_code_is_proven_and_comes_first(make_pe: MakePE) -> None:
+    make_pe("dep.dll", exports=["other"])
+    path = make_pe("root.pyd", imports={"gone.dll": ["f"], "dep.dll": ["f"]})
+    found = findings(path, load=LoadTrace(127))
+    assert [(one.code, one.severity, one.proof) for one in found] == [
+        ("missing-export", "error", "loader"),
+        ("missing-dll", "warning", "static"),
+    ]
+
+
+def test_a_code_that_no_cause_leads_to_proves_none(make_pe: MakePE) -> None:
+    (found,) = findings(importing(make_pe, "gone.dll"), load=LoadTrace(193))
+    assert (found.code, found.severity, found.proof) == ("missing-dll", "error", "static")
+    assert any("193" in fact for fact in found.evidence)

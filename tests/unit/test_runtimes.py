@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from depwalk import choices, runtimes
+from depwalk import choices, runtimes, tables
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,23 @@ from depwalk import choices, runtimes
         ("msvcrt.dll", "x64", None),
         ("vcruntime140d.dll", "x64", None),
         ("msvcp140-0a1b2c.dll", "x64", None),
+        ("msvcp140_codecvt_ids.dll", "x64", "vc14"),
+        ("vcruntime140_threads.dll", "x64", "vc14"),
+        ("vcomp140.dll", "x86", "vc14"),
+        ("vcamp140.dll", "x64", "vc14"),
+        ("vccorlib140.dll", "arm64", "vc14"),
+        ("mfcm140u.dll", "x64", "vc14"),
+        ("vcamp120.dll", "x64", "vc12"),
+        ("mfc120u.dll", "x86", "vc12"),
+        ("msvcr120.dll", "arm64", None),
+        ("atl110.dll", "x64", "vc11"),
+        ("atl100.dll", "x86", "vc10"),
+        ("vcomp90.dll", "x86", "vc9"),
+        ("mfc90u.dll", "x64", "vc9"),
+        ("msvcm80.dll", "x86", "vc8"),
+        ("msvcr71.dll", "x86", None),
+        ("libomp140.x86_64.dll", "x64", None),
+        ("mfc120d.dll", "x64", None),
         ("python311.dll", "x64", None),
     ],
 )
@@ -38,12 +55,41 @@ def test_supplier(dll: str, architecture: str, supplier: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dll", "since"), [("vcruntime140.dll", ""), ("vcruntime140_1.dll", "14.20"), ("msvcp140_atomic_wait.dll", "14.28")]
+    ("dll", "since", "year"),
+    [
+        ("vcruntime140.dll", "", None),
+        ("msvcp140_1.dll", "14.13", 2018),
+        ("msvcp140_2.dll", "14.14", 2018),
+        ("vcruntime140_1.dll", "14.20", 2019),
+        ("msvcp140_atomic_wait.dll", "14.28", 2020),
+        ("msvcp140_codecvt_ids.dll", "14.29", 2021),
+        ("vcruntime140_threads.dll", "14.38", 2023),
+    ],
 )
-def test_the_first_package_with_a_dll_is_known(dll: str, since: str) -> None:
+def test_the_first_package_with_a_dll_and_its_year_are_known(dll: str, since: str, year: int | None) -> None:
     found = runtimes.supplier(dll, "x64")
     assert found is not None
-    assert found.since == since
+    assert (found.since, found.year) == (since, year)
+
+
+def test_every_version_that_brought_a_dll_has_a_year() -> None:
+    table = tables.table("runtimes.toml")
+    brought = {since for row in table["runtime"] for since in row["dlls"].values() if since}
+    assert brought - set(table["years"]) == set()
+
+
+def test_a_package_that_can_be_repaired_says_how_for_its_architecture() -> None:
+    found = runtimes.supplier("msvcp140.dll", "arm64")
+    assert found is not None
+    assert found.repair == "vc_redist.arm64.exe /repair"
+
+
+def test_siblings_are_what_every_version_of_a_package_has() -> None:
+    found = runtimes.supplier("vcruntime140_1.dll", "x64")
+    assert found is not None
+    names = runtimes.siblings(found)
+    assert "msvcp140.dll" in names
+    assert not {"vcruntime140_1.dll", "msvcp140_1.dll", "mfc140*.dll"} & set(names)
 
 
 @pytest.mark.parametrize("architecture", ["x64", "x86", "arm64"])
@@ -62,6 +108,8 @@ def test_a_remedy_is_for_the_architecture_of_the_process(architecture: str) -> N
         ("microsoft.vc80.mfc", "vc8"),
         ("Microsoft.Windows.GdiPlus", None),
         ("Vendor.Lib", None),
+        ("Microsoft.VC90.DebugCRT", None),
+        ("microsoft.vc80.debugmfc", None),
     ],
 )
 def test_assembly_supplier(assembly: str, supplier: str | None) -> None:
@@ -125,6 +173,17 @@ def test_only_vc14_takes_a_version(choice: str) -> None:
         ("ucrtbased.dll", True),
         ("msvcr120d.dll", True),
         ("mfc140ud.dll", True),
+        ("msvcp140_1d.dll", True),
+        ("msvcp140d_atomic_wait.dll", True),
+        ("concrt140d.dll", True),
+        ("vcruntime140_threadsd.dll", True),
+        ("msvcr90d.dll", True),
+        ("msvcp80d.dll", True),
+        ("mfc90ud.dll", True),
+        ("vcomp140d.dll", True),
+        ("msvcp140-1a2b3d.dll", False),
+        ("msvcrtd.dll", False),
+        ("libomp140.x86_64.dll", False),
         ("vcruntime140.dll", False),
         ("msvcp140_1.dll", False),
         ("ucrtbase.dll", False),
@@ -133,3 +192,30 @@ def test_only_vc14_takes_a_version(choice: str) -> None:
 )
 def test_what_only_developers_have(dll: str, for_developers: bool) -> None:
     assert runtimes.is_for_developers(dll) is for_developers
+
+
+@pytest.mark.parametrize(
+    ("dll", "is_one"),
+    [
+        ("libomp140.x86_64.dll", True),
+        ("LIBOMP140.AARCH64.DLL", True),
+        ("msvcr71.dll", True),
+        ("msvcp71.dll", True),
+        ("libomp.dll", False),
+        ("msvcr80.dll", False),
+        ("vcomp140.dll", False),
+    ],
+)
+def test_release_dlls_that_no_redistributable_has(dll: str, is_one: bool) -> None:
+    assert bool(runtimes.unsupplied(dll)) is is_one
+
+
+@pytest.mark.parametrize(
+    ("choice", "version"), [("vc14", None), ("vc14=14.38", (14, 38)), ("vc14=14.0", (14, 0)), ("vc12", None)]
+)
+def test_the_version_that_is_assumed(choice: str, version: tuple[int, int] | None) -> None:
+    assert runtimes.assumed_version(choice) == version
+
+
+def test_the_registry_has_a_key_for_packages_since_2010() -> None:
+    assert sorted(runtimes.registry_keys()) == ["vc10", "vc11", "vc12", "vc14"]

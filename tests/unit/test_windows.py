@@ -140,7 +140,8 @@ def test_a_drive_is_found_whatever_its_case(folders: tuple[str, str, str], tmp_p
     [
         ((10, 0, 19041, 1), "Windows 10 version 2004"),
         ((10, 0, 22631, 1), "Windows 11"),
-        ((6, 1, 7601, 17514), "Windows 7"),
+        ((6, 1, 7601, 17514), "Windows 7 SP1"),
+        ((6, 1, 7600, 16385), "Windows 7"),
         ((6, 3, 9600, 1), "Windows 8.1"),
     ],
 )

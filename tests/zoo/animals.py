@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from depwalk import core
-from depwalk.target import Directory, Target, python, windows
+from depwalk.target import Directory, Target, environment, python, windows
 
 ZOO = os.environ.get("DEPWALK_ZOO")
 
@@ -81,6 +81,7 @@ def target_path(animal: dict[str, Any]) -> str:
 def assumed_target(animal: dict[str, Any], windows_name: str) -> Target:
     """A clean Windows with the Python of the recipe."""
     at = folder(animal)
+    variables = {name: value.format(zoo=at) for name, value in animal["variables"].items()}
     found = None
     if animal["python"] != "none":
         found = python.assumed(int(animal["python"].partition(".")[2]), animal["arch"])
@@ -93,6 +94,8 @@ def assumed_target(animal: dict[str, Any], windows_name: str) -> Target:
         dll_dirs=tuple(str(at / name) for name in animal["dll_dirs"]),
         path=tuple(str(at / name) for name in animal["path"]),
         loaded=tuple(str(at / name) for name in animal["loaded_first"]),
+        environment=environment.around(found, target_path(animal), variables),
+        runtimes=tuple(animal["runtimes"]),
     )
 
 

@@ -2,16 +2,18 @@
 
     python build.py TARGET_DIR
 
-zoo.toml says what each animal is made of. TARGET_DIR gets a folder for each, and zoo.json: the recipe with every
-default filled in. Nothing is built when nothing has changed.
+recipes/*.toml say what each animal is made of; README.md explains their keys. TARGET_DIR gets a folder for each, and
+zoo.json: the recipes with every default filled in. Nothing is built when nothing has changed.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "src"
-RECIPE = HERE / "zoo.toml"
+RECIPES = sorted((HERE / "recipes").glob("*.toml"))
 INDEX = "zoo.json"
 
 # Our word for an architecture -> zig's target, dlltool's and the linker's words, and the prefix of a C symbol.
@@ -43,9 +45,14 @@ ANIMAL_DEFAULTS: dict[str, Any] = {
     "app_dir": "",
     "dll_dirs": [],
     "path": [],
+    "variables": {},
     "loaded_first": [],
+    "runtimes": [],
     "cpu": "",
     "changes": False,
+    "cases": [],
+    "near_miss": "",
+    "distribution": {},
 }
 FILE_DEFAULTS: dict[str, Any] = {
     "source": "module.c",
@@ -54,7 +61,17 @@ FILE_DEFAULTS: dict[str, Any] = {
     "imports": [],
     "delay": [],
     "link": [],
+    "version": "",
     "patches": [],
+}
+DISTRIBUTION_DEFAULTS: dict[str, Any] = {
+    "version": "1.0",
+    "site": "site-packages",
+    "tags": ["cp311-cp311-win_amd64"],
+    "installer": "pip",
+    "absent": [],
+    "changed": [],
+    "extra": [],
 }
 EXPECTATION_DEFAULTS: dict[str, Any] = {"finding": "", "module": "", "needed_by": ""}
 
@@ -62,9 +79,9 @@ T = TypeVar("T")
 
 
 def animals() -> list[dict[str, Any]]:
-    """Return zoo.toml with every default filled in."""
+    """Return the recipes with every default filled in."""
     result: list[dict[str, Any]] = []
-    for told in tomllib.loads(RECIPE.read_text(encoding="utf-8"))["animal"]:
+    for told in (row for recipe in RECIPES for row in tomllib.loads(recipe.read_text(encoding="utf-8"))["animal"]):
         animal = ANIMAL_DEFAULTS | told
         for system in (key for key in animal if key.startswith("windows")):
             animal[system] = EXPECTATION_DEFAULTS | animal[system]
@@ -146,8 +163,21 @@ class Builder:
             *(f"/delayload:{imported(spec)[0]}" for spec in file["delay"]),
             str(self.made(object_key(file), ".obj")),
             *(str(self.made(key, ".lib")) for key in needed),
+            *([str(self.resource(file["version"]))] if file["version"] else []),
         )
         product.replace(out)
+
+    def resource(self, version: str) -> Path:
+        """Write a compiled resource file that holds a version, which the linker takes as an input."""
+        major, minor, build, revision = map(int, version.split("."))
+        numbers = (major << 16 | minor, build << 16 | revision)
+        fixed = struct.pack("<13I", 0xFEEF04BD, 0x10000, *numbers, *numbers, 0x3F, 0, 0x40004, 2, 0, 0, 0)
+        body = struct.pack("<3H", 40 + len(fixed), len(fixed), 0) + "VS_VERSION_INFO\0\0".encode("utf-16-le") + fixed
+        empty = struct.pack("<2I4H16x", 0, 32, 0xFFFF, 0, 0xFFFF, 0)  # how every such file begins
+        header = struct.pack("<2I4HI2H2I", len(body), 32, 0xFFFF, 16, 0xFFFF, 1, 0, 0x30, 0x409, 0, 0)
+        path = self.made(version, ".res")
+        path.write_bytes(empty + header + body)
+        return path
 
     def animal(self, animal: dict[str, Any]) -> None:
         folder = self.work.parent / animal["name"]
@@ -164,6 +194,24 @@ class Builder:
                     name, *arguments = told.split()
                     getattr(patch, name)(image, *arguments)
                 out.write_bytes(image.data)
+        if animal["distribution"]:
+            install(folder, DISTRIBUTION_DEFAULTS | animal["distribution"])
+
+
+def install(folder: Path, distribution: dict[str, Any]) -> None:
+    """Write the metadata of a distribution that has the files of an animal."""
+    site = folder / distribution["site"]
+    metadata = site / f"{distribution['name']}-{distribution['version']}.dist-info"
+    metadata.mkdir()
+    rows = [f"{name},sha256={'0' * 43},1000" for name in distribution["absent"]]
+    for path in sorted(path for path in site.rglob("*") if path.is_file()):
+        name, content = path.relative_to(site).as_posix(), path.read_bytes()
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        if name not in distribution["extra"]:
+            rows.append(f"{name},sha256={digest},{len(content) + (name in distribution['changed'])}")
+    wheel = ["Wheel-Version: 1.0", *(f"Tag: {tag}" for tag in distribution["tags"])]
+    for name, lines in (("RECORD", rows), ("WHEEL", wheel), ("INSTALLER", [distribution["installer"]])):
+        (metadata / name).write_text("\n".join([*lines, ""]), encoding="ascii")
 
 
 def object_key(file: dict[str, Any]) -> tuple[str, tuple[str, ...], str]:
@@ -178,7 +226,7 @@ def parallel(function: Callable[[T], None], items: Iterable[T]) -> None:
 def stamp(compiler: Sequence[str]) -> str:
     """Return a hash of everything the zoo is made from."""
     digest = hashlib.sha256(subprocess.run([*compiler, "version"], capture_output=True, check=True).stdout)
-    for path in [*sorted(SOURCES.iterdir()), RECIPE, HERE / "build.py", HERE / "patch.py"]:
+    for path in [*sorted(SOURCES.iterdir()), *RECIPES, HERE / "build.py", HERE / "patch.py"]:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 

@@ -149,7 +149,7 @@ def expected_here(animal: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(animal: dict[str, Any], system: str, seen: dict[str, Any]) -> list[str]:
-    """Compare with what zoo.toml says of a system ("wine" or "windows"); empty if all agrees."""
+    """Compare with what the recipes says of a system ("wine" or "windows"); empty if all agrees."""
     expected = {"found": animal["windows"].get("found", {}), **animal[system]}
     result = []
     for key in ("code", "exit", "hangs", "call"):

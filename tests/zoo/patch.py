@@ -72,6 +72,13 @@ def machine(image: Image, value: str) -> None:
     image.put_at(image.header + 4, 2, int(value, 0))
 
 
+def linker(image: Image, version: str) -> None:
+    """Another linker writes another version."""
+    major, minor = version.split(".")
+    image.put_at(image.optional + 2, 1, int(major))
+    image.put_at(image.optional + 3, 1, int(minor))
+
+
 def truncate(image: Image, size: str) -> None:
     """A download that stopped early."""
     del image.data[int(size, 0) :]

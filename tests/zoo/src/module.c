@@ -1,4 +1,4 @@
-// An ordinary DLL that starts well: what it exports (each name is `answer`) and imports is said in zoo.toml.
+// An ordinary DLL that starts well: what it exports (each name is `answer`) and imports is said in its recipe.
 #ifndef ATTACH
 #define ATTACH // what DllMain does when a process loads the DLL
 #endif

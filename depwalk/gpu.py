@@ -1,0 +1,120 @@
+"""The DLLs of graphics cards that a tree needs, by its imports or by name at run time, and where each is found."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from depwalk import search, suppliers
+from depwalk.search import Process, Resolution, Rule
+from depwalk.target import Directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Literal
+
+    from depwalk.graph import Graph, Module
+    from depwalk.image import Image
+    from depwalk.suppliers import Supplier
+    from depwalk.target import Target
+
+_TEXTS = (".rdata", ".data")  # sections in which compilers put texts
+_NAME = re.compile(r"[A-Za-z0-9_.+-]+$")
+_LONGEST = 64  # characters of a name
+_MOST = 10_000  # names in one file
+
+
+@dataclass(frozen=True)
+class Need:
+    """One DLL of a graphics card's software."""
+
+    name: str
+    supplier: Supplier
+    how: Literal["import", "delay", "name"]  # `name`: it is loaded by name at run time, if at all
+    by: str  # base name of the file
+    path: str | None  # None: it is in no directory of the search
+
+
+def needs(graph: Graph, target: Target) -> tuple[Need, ...]:
+    """What a tree needs; a name that several files need is told once, of the nearest one."""
+    found = {need.name.lower(): need for need in reversed([*_by_import(graph), *_by_name(graph, target)])}
+    return tuple(reversed(found.values()))
+
+
+def at_run_time(graph: Graph, target: Target, modules: Iterable[Module]) -> tuple[Need, ...]:
+    """What these modules of a tree load by name, and what the plug-ins need that they load so."""
+    search_ = _Search(graph, target)
+    found: dict[str, Need] = {}
+    for module in modules:
+        for need in search_.named(module.image, module.path or "") if module.image else ():
+            found.setdefault(need.name.lower(), need)
+    return tuple(found.values())
+
+
+def names(file: Image) -> Iterator[str]:
+    """Names of DLLs among the texts of a file."""
+    told: set[str] = set()
+    for content in (file.section(name) for name in _TEXTS):
+        for coding, width in (("ascii", 1), ("utf-16-le", 2)):
+            ending = ".dll\0".encode(coding)
+            at = content.find(ending)
+            while at >= 0 and len(told) < _MOST:
+                before = content[at - width * min(_LONGEST, at // width) : at].decode(coding, "replace")
+                stem = _NAME.search(before)
+                if stem is not None:
+                    told.add(f"{stem[0]}.dll")
+                at = content.find(ending, at + 1)
+    yield from sorted(told)
+
+
+def _by_import(graph: Graph) -> Iterator[Need]:
+    for edge in graph.edges:
+        importer, module = graph.modules[edge.importer], graph.modules[edge.imported]
+        supplier = suppliers.supplier(edge.name, importer.name) if importer.status != "system" else None
+        if supplier is not None and supplier.gpu and edge.kind in ("import", "delay"):
+            path = module.path if module.status in ("found", "system") else None
+            yield Need(edge.name, supplier, "delay" if edge.kind == "delay" else "import", importer.name, path)
+
+
+def _by_name(graph: Graph, target: Target) -> tuple[Need, ...]:
+    return at_run_time(graph, target, (module for module in graph.modules if module.status == "found"))
+
+
+class _Search:
+    """Where a name is found that a file loads: in the process, by the rules of the tree, by default, beside it."""
+
+    def __init__(self, graph: Graph, target: Target) -> None:
+        self.process = Process(target)
+        self.rules = (*graph.rules, *search.delayed_order(target, graph.root.path or ""))
+        for module in graph.modules:
+            if module.status in ("found", "system"):
+                known = Resolution(module.name, module.status, module.path, module.rule, module.image)
+                self.process.loaded.setdefault(module.name.lower(), known)
+
+    def named(self, file: Image, path: str, *, is_plugin: bool = False) -> Iterator[Need]:
+        own, by = Directory(os.path.dirname(path)), os.path.basename(path)
+        for name in names(file):
+            supplier = suppliers.supplier(name, by)
+            if supplier is not None and supplier.gpu:
+                yield Need(name, supplier, "name", by, self._find(name, by, own))
+            elif not is_plugin and suppliers.is_gpu_build(name) and name.lower() != by.lower():
+                yield from self._of_plugin(own.find(name))
+
+    def _of_plugin(self, path: str | None) -> Iterator[Need]:
+        """A plug-in lies beside the file that loads it by name."""
+        found = self.process.read(path) if path else ""
+        if path is None or isinstance(found, str):
+            return
+        own, by = Directory(os.path.dirname(path)), os.path.basename(path)
+        for imported in found.imports:
+            supplier = suppliers.supplier(imported.dll, by)
+            if supplier is not None and supplier.gpu:
+                yield Need(imported.dll, supplier, imported.kind, by, self._find(imported.dll, by, own))
+        yield from self.named(found, path, is_plugin=True)
+
+    def _find(self, name: str, by: str, own: Directory) -> str | None:
+        beside = Rule("directory", "directory of the file", "windows-loader 1.2", own)
+        found = search.find(name, by, (*self.rules, beside), self.process)
+        return found.path if found.status in ("found", "system") else None

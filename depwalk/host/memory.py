@@ -1,0 +1,21 @@
+"""The memory that programs can still ask Windows for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from depwalk import core
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Bytes."""
+
+    limit: int  # physical memory and paging files
+    available: int  # of it, not yet promised to a program
+
+
+def commit() -> Commit | None:
+    """Of this machine now; None off Windows."""
+    found = core.commit()
+    return Commit(*found) if found else None

@@ -1,0 +1,121 @@
+"""An installed distribution against the disk: what its RECORD lists, and what is really there."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from depwalk import core, wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from depwalk.wheel import Distribution
+
+_ENDINGS = (".dll", ".pyd", ".exe")
+_BINARY = re.compile(r"\.(?:dll|pyd|exe)\b", re.IGNORECASE)  # in a line of RECORD that is worth parsing
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One distribution on the disk. Paths are absolute."""
+
+    distribution: Distribution
+    site: str  # the directory that RECORD's paths are relative to
+    absent: tuple[str, ...] = ()  # DLLs, programs and extension modules that RECORD lists and that are not there
+    changed: tuple[tuple[str, str], ...] = ()  # (file, what differs from RECORD, for a person)
+    extra: tuple[str, ...] = ()  # of the files asked about: they lie among its files, and no RECORD lists them
+    others: tuple[Distribution, ...] = ()  # further metadata of the same name: an old version that was not removed
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A file that RECORD lists."""
+
+    path: str
+    digest: str  # "sha256=...", or empty
+    size: str  # or empty
+
+
+def of_files(paths: Iterable[str], *, hashed: bool) -> tuple[Installation, ...]:
+    """The installations that own files, each once; `hashed` also compares the content of these files with RECORD.
+
+    Not compared is what conda installed, which moves files after RECORD was written, and what has two RECORDs.
+    """
+    given: dict[str, list[str]] = {}
+    extra: dict[str, list[str]] = {}
+    for path, owner in wheel.owners(paths).items():
+        given.setdefault(owner.folder, [])
+        (given if owner.listed else extra).setdefault(owner.folder, []).append(os.path.abspath(path))
+    return tuple(_inspect(folder, files if hashed else [], extra.get(folder, [])) for folder, files in given.items())
+
+
+def _inspect(folder: str, to_hash: list[str], extra: list[str]) -> Installation:
+    distribution, site = wheel.read(folder), os.path.dirname(folder)
+    others = tuple(_others(distribution, site))
+    rows = [] if others or distribution.installer == "conda" else list(_rows(folder, site))
+    hashed = {os.path.normcase(path) for path in to_hash}
+    found = [(row, _difference(row, hashed=os.path.normcase(row.path) in hashed)) for row in rows]
+    return Installation(
+        distribution,
+        site,
+        absent=tuple(row.path for row, differs in found if differs is None),
+        changed=tuple((row.path, differs) for row, differs in found if differs),
+        extra=tuple(path for path in extra if path.lower().endswith(_ENDINGS)),
+        others=others,
+    )
+
+
+def _rows(folder: str, site: str) -> Iterator[_Row]:
+    """The binaries in RECORD. Programs outside of the site are launchers, which are made on the spot."""
+    record = wheel.text_of(os.path.join(folder, "RECORD"))
+    for fields in csv.reader(line for line in record.splitlines() if _BINARY.search(line)):
+        name, digest, size = [*fields, "", ""][:3]
+        parts = name.replace("\\", "/").split("/")
+        outside, unpacked_only = parts[0] == "..", parts[0].endswith(".data")
+        if not name.lower().endswith(_ENDINGS) or unpacked_only or (outside and name.lower().endswith(".exe")):
+            continue
+        path = os.path.normpath(os.path.join(site, *parts))
+        targeted = os.path.join(site, *(part for part in parts if part != ".."))  # where pip install --target puts it
+        yield _Row(targeted if outside and os.path.isfile(targeted) else path, digest, size)
+
+
+def _difference(row: _Row, *, hashed: bool) -> str | None:
+    """What differs, for a person; empty if nothing does, None if there is no such file."""
+    path = core.extended_path(row.path)
+    try:
+        size = os.stat(path).st_size
+    except OSError:
+        return None
+    if row.size.isdecimal() and int(row.size) != size:
+        return f"it has {size:,} bytes, and its package's RECORD says {int(row.size):,}"
+    kind, _, wanted = row.digest.partition("=")
+    if hashed and kind == "sha256" and _sha256(path) not in ("", wanted):
+        return "its content (sha256) is not what its package's RECORD says"
+    return ""
+
+
+def _sha256(path: str) -> str:
+    """As RECORD writes it; empty for a file that cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return ""
+    return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
+
+
+def _others(distribution: Distribution, site: str) -> Iterator[Distribution]:
+    for folder in wheel.metadata_folders(site):
+        name = os.path.basename(folder).partition("-")[0]
+        same = folder != distribution.folder and wheel.normalised(name) == wheel.normalised(distribution.name)
+        if same and os.path.isfile(os.path.join(folder, "RECORD")):
+            yield wheel.read(folder)
