@@ -267,13 +267,18 @@ def install(supplier: Runtime) -> Remedy:
 def supply(evidence: Evidence, supplier: Runtime, names: Sequence[str] = ()) -> Remedy:
     """The same as it is done in this environment, and by this user; `names` are the DLLs that are wanted."""
     around = evidence.target.environment
-    if around is not None and around.conda and _covers("conda", names, supplier):
+    if around is not None and around.conda and _covers("conda", names, supplier, evidence):
         wanted = f'"{conda_package()}>={supplier.since}"' if supplier.since else conda_package()
         return Remedy(
             "Install it with conda, in a prompt in which the environment is active:", f"conda install {wanted}"
         )
     own = evidence.target.python
-    if evidence.host.administrator is False and own is not None and own.executable and _covers("pip", names, supplier):
+    if (
+        evidence.host.administrator is False
+        and own is not None
+        and own.executable
+        and _covers("pip", names, supplier, evidence)
+    ):
         package = tables.table("runtimes.toml")["pip"]["package"]
         text = (
             f"Let an administrator install {supplier.name}. Where that cannot be, and this Python is your own, "
@@ -297,9 +302,11 @@ def _by_administrator(evidence: Evidence, remedy: Remedy) -> Remedy:
     return replace(remedy, text=f"{remedy.text} This needs an administrator.")
 
 
-def _covers(source: str, names: Sequence[str], supplier: Runtime) -> bool:
-    """Whether a package of conda, or of pip, has all of these DLLs."""
+def _covers(source: str, names: Sequence[str], supplier: Runtime, evidence: Evidence) -> bool:
+    """Whether a package of conda, or of pip, has all of these DLLs for the process."""
     row = tables.table("runtimes.toml")[source]
+    if evidence.target.architecture not in row.get("architectures", [evidence.target.architecture]):
+        return False
     return supplier.id == "vc14" and all(name.lower() in row["dlls"] for name in names)
 
 

@@ -289,6 +289,14 @@ def test_who_is_no_administrator_may_put_the_dlls_beside_a_python_of_his_own(mak
     assert remedy(found).endswith(f'"{tmp_path / "Python311" / "python.exe"}" -m pip install msvc-runtime')
 
 
+def test_near_miss_that_package_for_pip_is_not_made_for_arm64(make_pe: MakePE, tmp_path: Path) -> None:
+    make_pe("Python311/vcruntime140.dll", machine="arm64", exports=["f"])
+    here = at_python(drive(tmp_path), tmp_path / "Python311")
+    place = replace(here, architecture="arm64")
+    path = make_pe("root.pyd", machine="arm64", imports={"msvcp140.dll": ["f"]})
+    assert "pip" not in remedy(finding(path, place, host=Host(administrator=False)))
+
+
 @pytest.mark.parametrize("dll", ["mfc140u.dll", "msvcr120.dll"])
 def test_near_miss_that_package_for_pip_does_not_have_these(dll: str, make_pe: MakePE, tmp_path: Path) -> None:
     make_pe("Python311/vcruntime140.dll", exports=["f"])
