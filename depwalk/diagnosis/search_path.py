@@ -217,6 +217,8 @@ def _entry(text: str, target: Target) -> Entry:
 def _on_disk(text: str) -> Entry:
     if len(text) >= LONGEST:
         return Entry(text, f"has {len(text)} characters, more than the loader takes")
+    if os.path.isfile(text):  # Wine has a code of its own for it
+        return Entry(text, "does not exist")
     try:
         os.scandir(text).close()
     except (FileNotFoundError, NotADirectoryError):

@@ -66,6 +66,7 @@ def is_image(animal: dict[str, Any]) -> bool:
 OTHER_CAUSE_ON_WINE = {
     "forwarder-loop": "Wine follows the circle until its stack is used up, and the process ends",
     "api-set-hostless": "Wine does not know this set, so it looks like one of a newer Windows",
+    "runtime-debug-assembly": "Wine ignores an assembly that is not there, and the DLL of it is missing all the same",
 }
 LOADABLE = [animal for animal in rows() if sys.platform == "win32" and is_loadable_here(animal)]
 FAILING = [
