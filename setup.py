@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from setuptools.command.build_ext import build_ext
 
 HEADER = Path("csrc/depwalk.h")
 HEADERS = [str(path) for path in HEADER.parent.glob("*.h")]
-EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c"]
+TABLE = HEADER.parent / "isa_table.py"  # makes isa_table.h
+EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c", "isa.c"]
 WINDOWS = ["map_windows.c", "load_windows.c", "trace_windows.c", "freestanding_windows.c"]
 ELSEWHERE = ["map_other.c", "load_other.c", "trace_other.c"]
 
@@ -67,6 +69,9 @@ class BuildCore(build_ext):
         library.parent.mkdir(parents=True, exist_ok=True)
         windows = self.target.startswith("win")
         sources = [HEADER.parent / name for name in EVERYWHERE + (WINDOWS if windows else ELSEWHERE)]
+        tables = Path(self.build_temp)
+        tables.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, str(TABLE), str(tables / "isa_table.h")], check=True)
         if windows and "CC" not in os.environ:
             self._build_with_msvc(sources, library)
         else:
@@ -91,7 +96,8 @@ class BuildCore(build_ext):
     def _build(self, compiler: list[str], sources: list[Path], library: Path, *, windows: bool) -> None:
         temporary = Path(self.build_temp) / library.stem
         temporary.mkdir(parents=True, exist_ok=True)
-        flags = COMPILE + (WINDOWS_COMPILE if windows else ["-fPIC", "-fvisibility=hidden"])
+        flags = [*COMPILE, f"-I{self.build_temp}"]
+        flags += WINDOWS_COMPILE if windows else ["-fPIC", "-fvisibility=hidden"]
         flags += shlex.split(os.environ.get("CFLAGS", ""))
         objects = [str(temporary / f"{source.stem}.o") for source in sources]
         for source, target in zip(sources, objects):
@@ -102,7 +108,10 @@ class BuildCore(build_ext):
 
     def _build_with_msvc(self, sources: list[Path], library: Path) -> None:
         objects = self.compiler.compile(
-            [str(source) for source in sources], output_dir=self.build_temp, extra_postargs=MSVC_COMPILE
+            [str(source) for source in sources],
+            output_dir=self.build_temp,
+            include_dirs=[self.build_temp],
+            extra_postargs=MSVC_COMPILE,
         )
         self.compiler.link_shared_object(objects, str(library), extra_postargs=MSVC_LINK, build_temp=self.build_temp)
 
@@ -117,6 +126,6 @@ class Wheel(bdist_wheel):
 if __name__ == "__main__":
     setup(
         # Every file of the core belongs to a source distribution; which of them are compiled depends on the target.
-        ext_modules=[Extension("depwalk._core", sorted(map(str, HEADER.parent.glob("*.c"))), depends=HEADERS)],
+        ext_modules=[Extension("depwalk._core", sorted(map(str, HEADER.parent.glob("*.c"))), depends=[*HEADERS, str(TABLE)])],
         cmdclass={"build_ext": BuildCore, "bdist_wheel": Wheel},
     )

@@ -35,12 +35,13 @@ extern "C" {
 
 /* cffi reads from here to the mark at the end. */
 
-#define DW_ABI_VERSION 1
+#define DW_ABI_VERSION 2
 #define DW_MAX_DEFECTS 16
 #define DW_MAX_NAME 32767
 #define DW_DIRECTORIES 16
 #define DW_EVENT_TEXT 4096
 #define DW_EVENT_BYTES 16
+#define DW_NO_ROW 0xFFFF
 
 /* What a function answers. */
 enum {
@@ -252,6 +253,39 @@ DW_API int32_t dw_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t registers[4]);
 
 /* An extended control register. Only to be asked when CPUID leaf 1 reports OSXSAVE: the instruction faults otherwise. */
 DW_API int32_t dw_xgetbv(uint32_t index, uint64_t *value);
+
+/* One instruction of x86. */
+typedef struct dw_instruction {
+    uint64_t offset;        /* bytes from the start of the code */
+    uint16_t row;           /* of data/isa.toml, counted through the file; DW_NO_ROW if none fits */
+    uint8_t length;         /* bytes; 1 for bytes that are no whole instruction */
+    uint8_t encoding;       /* 0 legacy, 1 VEX, 2 EVEX, 3 XOP, 4 REX2 */
+    uint32_t reserved;
+} dw_instruction;
+
+/* The instructions of `size` bytes of code of 32 or 64 bits, one after the other. Returns how many there are. */
+DW_API uint64_t dw_instructions(const uint8_t *code, uint64_t size, uint32_t bits, dw_instruction *instructions,
+                                uint64_t capacity);
+
+/* What an image's code contains. */
+typedef struct dw_contents {
+    uint64_t code;          /* bytes that were read as code */
+    uint64_t instructions;
+    uint64_t unknown;       /* of them, in no row of data/isa.toml */
+    uint32_t functions;     /* that the exception directory lists; 0: there is none, and whole sections were read */
+    uint32_t asking;        /* of them (or of the sections), with CPUID or XGETBV in them */
+} dw_contents;
+
+/* How much one instruction set is used. */
+typedef struct dw_isa_use {
+    uint64_t instructions;
+    uint32_t functions;     /* or sections, where no functions are listed */
+    uint32_t first;         /* RVA of the first such instruction */
+} dw_isa_use;
+
+/* Read all code of an x86 image. `uses`, all zeros at first, is counted up by set: the distinct values of `is` in
+ * data/isa.toml, in order. Instructions that other processors execute as BSF or BSR do not count. */
+DW_API dw_contents dw_contained(const dw_image *image, dw_isa_use *uses, uint32_t capacity);
 
 /* One call of the Windows loader. It runs foreign code: only in a child made for it. */
 typedef struct dw_load_request {

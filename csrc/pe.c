@@ -134,7 +134,7 @@ static const uint8_t *section_header(const dw_image *image, uint32_t index)
     return image->data + image->section_table + SECTION_HEADER_SIZE * (size_t)index;
 }
 
-static dw_section section_at(const dw_image *image, uint32_t index)
+dw_section pe_section(const dw_image *image, uint32_t index)
 {
     const uint8_t *at = section_header(image, index);
     dw_section section;
@@ -190,7 +190,7 @@ static void check_layout(dw_image *image)
     }
     uint64_t next = 0;      /* where the following section must start; unknown before the first */
     for (uint32_t i = 0; i < image->section_count; i++) {
-        dw_section section = section_at(image, i);
+        dw_section section = pe_section(image, i);
         uint64_t header_offset = at + SECTION_HEADER_SIZE * (uint64_t)i;
         if (image->section_alignment >= PAGE) {
             if (i > 0 && section.rva != next) {
@@ -222,7 +222,7 @@ static void read_section_table(dw_image *image, uint64_t at)
 uint32_t dw_sections(const dw_image *image, dw_section *sections, uint32_t capacity)
 {
     for (uint32_t i = 0; i < image->section_count && i < capacity; i++) {
-        sections[i] = section_at(image, i);
+        sections[i] = pe_section(image, i);
     }
     return image->section_count;
 }
@@ -256,7 +256,7 @@ static bool section_before(const dw_image *image, uint32_t rva, dw_section *sect
     if (low == 0) {
         return false;
     }
-    *section = section_at(image, low - 1);
+    *section = pe_section(image, low - 1);
     return true;
 }
 

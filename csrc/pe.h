@@ -39,6 +39,9 @@ static inline uint64_t pe_u64(const uint8_t *at)
 /* Record what is wrong, once per kind. */
 void pe_defect(dw_image *image, uint32_t kind, uint64_t offset, uint32_t rva);
 
+/* One of the image's sections: `index` is below section_count. */
+dw_section pe_section(const dw_image *image, uint32_t index);
+
 /* Find an RVA. False if it is in no part of the image. */
 bool pe_find(const dw_image *image, uint32_t rva, pe_view *view);
 

@@ -47,6 +47,8 @@ _EXPORT_ADDRESS = struct.Struct("=III")
 _BINDING = struct.Struct("=5I")
 _RESOURCE = struct.Struct("=4I")
 _TEXT = struct.Struct("=II")
+_INSTRUCTION = struct.Struct("=QHBB4x")
+_ISA_USE = struct.Struct("=QII")
 _EVENT = struct.Struct("=3Q8I16s")  # dw_event up to its text
 
 
@@ -219,6 +221,12 @@ class File:
         lib.dw_sections(self.facts, found, count)
         return [(bytes(found[i].name), found[i].offset, found[i].raw_size) for i in range(count)]
 
+    def contained(self, sets: int) -> tuple[Any, list[Use]]:
+        """Its dw_contents, and the use of each of the first `sets` instruction sets of data/isa.toml."""
+        uses = ffi.new("dw_isa_use[]", sets)
+        contents = lib.dw_contained(self.facts, uses, sets)
+        return contents, [Use(*row) for row in _rows(_ISA_USE, uses, sets)]
+
     def check(self) -> None:
         """Walk every directory once, so that `defects` is complete."""
         lib.dw_export_names(self.facts, ffi.NULL, 0)
@@ -246,6 +254,34 @@ def extended_path(path: str) -> str:
         return path
     full = os.path.abspath(path)
     return "\\\\?\\UNC\\" + full[2:] if full.startswith("\\\\") else "\\\\?\\" + full
+
+
+class Instruction(NamedTuple):
+    """An instruction: `row` is the number of a row of data/isa.toml, None if none fits."""
+
+    offset: int
+    row: int | None
+    length: int
+    encoding: int
+
+
+class Use(NamedTuple):
+    """How much an instruction set is used: instructions, functions, and the RVA of the first instruction."""
+
+    instructions: int
+    functions: int
+    first: int
+
+
+def instructions(code: bytes, bits: int) -> list[Instruction]:
+    """The instructions of code of 32 or 64 bits, one after the other."""
+    room = len(code)
+    found = ffi.new("dw_instruction[]", max(room, 1))
+    count = lib.dw_instructions(ffi.from_buffer(code), room, bits, found, room)
+    return [
+        Instruction(offset, None if row == lib.DW_NO_ROW else row, length, encoding)
+        for offset, row, length, encoding in _rows(_INSTRUCTION, found, count)
+    ]
 
 
 def cpuid(leaf: int, subleaf: int = 0) -> tuple[int, int, int, int] | None:

@@ -1,0 +1,140 @@
+"""Makes the decoder's tables, a C header, of depwalk/data/isa.toml: python csrc/isa_table.py FILE."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SOURCE = Path(__file__).resolve().parent.parent / "depwalk" / "data" / "isa.toml"
+PREFIXES = ("np", "66", "f3", "f2")
+KINDS = ("", "ud2", "int3", "privileged", "question", "falls-back")
+MODES = {None: 3, 32: 1, 64: 2}
+ANY_LENGTH, ANY_FIELD = "012", "01234567"
+
+
+def opcodes(ranges: str) -> Iterator[int]:
+    """Every number of a list of hexadecimal ranges, such as "10-12 16"."""
+    for part in ranges.split():
+        first, _, last = part.partition("-")
+        yield from range(int(first, 16), int(last or first, 16) + 1)
+
+
+def bits(numbers: Iterable[str]) -> int:
+    """A mask with these bits set."""
+    return sum(1 << int(number) for number in numbers)
+
+
+def name(text: str) -> str:
+    """The part of a C name that stands for a word of the table."""
+    return "".join(letter if letter.isalnum() else "_" for letter in text).upper() or "PLAIN"
+
+
+class Tables:
+    """The tables, row by row and map by map."""
+
+    def __init__(self, source: dict[str, Any]) -> None:
+        self.shapes: dict[str, dict[str, str]] = source["shape"]
+        self.rows = [(key, row) for key, rows in source["rows"].items() for row in rows]
+        self.sets = [*dict.fromkeys(row["is"] for _, row in self.rows), "apx"]  # a prefix, so in no row
+        self.maps = list(self.shapes)
+        self.chains: list[tuple[int, ...]] = [()]  # number 0: no row
+
+    def cells(self, key: str) -> list[list[int]]:
+        """The number of the chain of rows of each opcode, by mandatory prefix."""
+        return [self._cells_of(key, prefix) for prefix in PREFIXES]
+
+    def _cells_of(self, key: str, prefix: str) -> list[int]:
+        chains: list[tuple[int, ...]] = [()] * 256
+        for number, (where, row) in enumerate(self.rows):
+            for opcode in opcodes(row.get(prefix, row.get("any", ""))) if where == key else ():
+                chains[opcode] += (number,)
+        self.chains += [chain for chain in dict.fromkeys(chains) if chain not in self.chains]
+        return [self.chains.index(chain) for chain in chains]
+
+
+def table(numbers: Iterable[object]) -> str:
+    """The initialiser of an array."""
+    words = [str(number) for number in numbers]
+    lines = [", ".join(words[at : at + 24]) for at in range(0, len(words), 24)]
+    return "{\n    " + ",\n    ".join(lines) + "\n}"
+
+
+def row_text(row: dict[str, Any], sets: list[str]) -> str:
+    """One row as an isa_row."""
+    modes = {"mem": 1, "reg": 2}.get(row.get("mod", ""), 3)
+    has_modrm = int(bool(row.keys() & {"mod", "reg", "rm"}))
+    w = {0: 1, 1: 2}.get(row.get("w", -1), 3)
+    fields = (
+        sets.index(row["is"]),
+        f"ISA_KIND_{name(row.get('kind', ''))}",
+        MODES[row.get("bits")],
+        w,
+        bits(row.get("l", ANY_LENGTH)),
+        has_modrm,
+        modes,
+        bits(row.get("reg", ANY_FIELD)),
+        bits(row.get("rm", ANY_FIELD)),
+    )
+    return "{" + ", ".join(map(str, fields)) + "}"
+
+
+def shape_of(shape: dict[str, str]) -> list[str]:
+    """What follows each opcode of a map, as an expression."""
+    parts: list[list[str]] = [[] for _ in range(256)]
+    for what, ranges in shape.items():
+        for opcode in opcodes(ranges):
+            parts[opcode].append(f"ISA_SHAPE_{name(what)}")
+    return [" | ".join(found) or "0" for found in parts]
+
+
+def header(source: dict[str, Any]) -> str:
+    """The whole file."""
+    tables = Tables(source)
+    cells = {key: tables.cells(key) for key in tables.maps}
+    starts, flat = [], []
+    for chain in tables.chains:
+        starts.append(len(flat))
+        flat += [*chain, "ISA_NO_ROW"]
+    shapes = {key: shape_of(shape) for key, shape in tables.shapes.items()}
+    parts = [
+        "/* Made by csrc/isa_table.py of depwalk/data/isa.toml. */",
+        "enum {\n    " + ",\n    ".join(f"ISA_MAP_{name(key)}" for key in tables.maps) + ",\n    ISA_MAPS\n};",
+        "enum {\n    " + ",\n    ".join(f"ISA_KIND_{name(kind)}" for kind in KINDS) + "\n};",
+        f"enum {{\n    ISA_ROWS = {len(tables.rows)},\n    ISA_SETS = {len(tables.sets)},\n"
+        f"    ISA_SET_CX16 = {tables.sets.index('cx16')},\n    ISA_SET_APX = {tables.sets.index('apx')}\n}};",
+        "static const isa_row isa_rows[ISA_ROWS] = {\n    "
+        + ",\n    ".join(row_text(row, tables.sets) for _, row in tables.rows)
+        + "\n};",
+        f"static const uint16_t isa_chains[{len(flat)}] = {table(flat)};",
+        "/* Where in isa_chains the rows of an opcode begin, by map and mandatory prefix. */",
+        "static const uint16_t isa_cells[ISA_MAPS][4][256] = {"
+        + ",\n".join(
+            "{" + ",\n".join(table(starts[chain] for chain in row) for row in cells[key]) + "}" for key in tables.maps
+        )
+        + "};",
+        "static const uint8_t isa_shapes[ISA_MAPS][256] = {"
+        + ",\n".join(table(shapes[key]) for key in tables.maps)
+        + "};",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def main(target: str) -> None:
+    """Write the header."""
+    with SOURCE.open("rb") as source:
+        text = header(tomllib.load(source))
+    with open(target, "w", encoding="ascii", newline="\n") as file:
+        file.write(text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
