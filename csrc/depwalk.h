@@ -85,6 +85,7 @@ enum {
     DW_DIRECTORY_RESOURCE = 2,
     DW_DIRECTORY_EXCEPTION = 3,
     DW_DIRECTORY_SECURITY = 4,
+    DW_DIRECTORY_RELOCATION = 5,
     DW_DIRECTORY_TLS = 9,
     DW_DIRECTORY_LOAD_CONFIG = 10,
     DW_DIRECTORY_BOUND_IMPORT = 11,
@@ -272,20 +273,24 @@ typedef struct dw_contents {
     uint64_t code;          /* bytes that were read as code */
     uint64_t instructions;
     uint64_t unknown;       /* of them, in no row of data/isa.toml */
-    uint32_t functions;     /* that the exception directory lists; 0: there is none, and whole sections were read */
-    uint32_t asking;        /* of them (or of the sections), with CPUID or XGETBV in them */
+    uint32_t functions;     /* pieces of code: those that are listed, and those that calls, jumps and pointers lead to */
+    uint32_t listed;        /* of them, by the exception directory */
+    uint32_t asking;        /* of them, with CPUID or XGETBV in them */
+    uint32_t reserved;
 } dw_contents;
 
 /* How much one instruction set is used. */
 typedef struct dw_isa_use {
     uint64_t instructions;
-    uint32_t functions;     /* or sections, where no functions are listed */
+    uint32_t functions;
     uint32_t first;         /* RVA of the first such instruction */
 } dw_isa_use;
 
-/* Read all code of an x86 image. `uses`, all zeros at first, is counted up by set: the distinct values of `is` in
- * data/isa.toml, in order. Instructions that other processors execute as BSF or BSR do not count. */
-DW_API dw_contents dw_contained(const dw_image *image, dw_isa_use *uses, uint32_t capacity);
+/* Read all code of an x86 image. `room` are dw_contained_room bytes, and `uses` one entry for each set, the distinct
+ * values of `is` in data/isa.toml in their order; both all zeros at first. Instructions that other processors execute as
+ * BSF or BSR do not count. */
+DW_API uint64_t dw_contained_room(const dw_image *image);
+DW_API dw_contents dw_contained(const dw_image *image, uint8_t *room, dw_isa_use *uses, uint32_t capacity);
 
 /* One call of the Windows loader. It runs foreign code: only in a child made for it. */
 typedef struct dw_load_request {

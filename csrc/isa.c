@@ -50,30 +50,14 @@ typedef struct reading {
     bool undefined;         /* a prefix forbids it */
 } reading;
 
-static uint8_t prefix_bit(uint8_t byte)
-{
-    switch (byte) {
-    case 0x66:
-        return ISA_OPERAND_SIZE;
-    case 0xF3:
-        return ISA_REPEAT;
-    case 0xF2:
-        return ISA_REPEAT_NOT;
-    case 0xF0:
-        return ISA_LOCK;
-    case 0x67:
-        return ISA_ADDRESS_SIZE;
-    case 0x64:
-    case 0x65:
-        return ISA_SEGMENT;
-    default:
-        return 0;
-    }
-}
+static const uint8_t prefix_bits[256] = {
+    [0x66] = ISA_OPERAND_SIZE, [0x67] = ISA_ADDRESS_SIZE, [0xF0] = ISA_LOCK,    [0xF2] = ISA_REPEAT_NOT,
+    [0xF3] = ISA_REPEAT,       [0x64] = ISA_SEGMENT,      [0x65] = ISA_SEGMENT, [0x26] = ISA_HINT,
+    [0x2E] = ISA_HINT,         [0x36] = ISA_HINT,         [0x3E] = ISA_HINT};
 
-static bool is_prefix(uint8_t byte)
+static bool is_rex(uint8_t byte, bool wide)
 {
-    return prefix_bit(byte) != 0 || byte == 0x26 || byte == 0x2E || byte == 0x36 || byte == 0x3E;
+    return wide && (byte & 0xF0) == 0x40;
 }
 
 /* Prefixes and REX, which counts only right before the opcode. Returns where the opcode begins. */
@@ -81,22 +65,14 @@ static uint8_t read_prefixes(const uint8_t *code, reading *read)
 {
     isa_instruction *found = read->found;
     uint8_t at = 0;
-    for (; at < ISA_LONGEST; at++) {
-        uint8_t byte = code[at];
-        if (read->wide && (byte & 0xF0) == 0x40) {
-            found->rex = byte & 0xF;
-            if (!is_prefix(code[at + 1]) && (code[at + 1] & 0xF0) != 0x40) {
-                at++;
-                break;
-            }
-            found->rex = 0;
-        } else if (is_prefix(byte)) {
-            found->prefixes |= prefix_bit(byte);
-            if (byte == 0xF3 || byte == 0xF2) {
-                read->pp = byte == 0xF3 ? PP_F3 : PP_F2; /* the last one counts */
-            }
-        } else {
-            break;
+    for (; prefix_bits[code[at]] != 0 || is_rex(code[at], read->wide); at++) {
+        if (at >= ISA_LONGEST) {
+            return at;
+        }
+        found->rex = prefix_bits[code[at]] ? 0 : code[at] & 0xF;
+        found->prefixes |= prefix_bits[code[at]];
+        if (code[at] == 0xF3 || code[at] == 0xF2) {
+            read->pp = code[at] == 0xF3 ? PP_F3 : PP_F2; /* the last one counts */
         }
     }
     if (read->pp == PP_NONE && (found->prefixes & ISA_OPERAND_SIZE)) {
@@ -201,18 +177,17 @@ static uint8_t read_vector(const uint8_t *code, uint8_t at, reading *read)
 }
 
 /* Bytes of ModRM, SIB and displacement. */
-static uint32_t modrm_size(const uint8_t *code, bool narrow_address)
+static inline uint32_t modrm_size(const uint8_t *code)
 {
-    uint32_t mod = code[0] >> 6, rm = code[0] & 7;
-    if (mod == 3) {
-        return 1;
-    }
-    if (narrow_address) {
-        return mod == 1 ? 2 : mod == 2 || rm == 6 ? 3 : 1;
-    }
-    uint32_t size = rm == 4 ? 2 : 1;
-    bool no_base = mod == 0 && (rm == 5 || (rm == 4 && (code[1] & 7) == 5));
-    return size + (mod == 1 ? 1 : mod == 2 || no_base ? 4 : 0);
+    bool no_base = (code[0] & 0xC7) == 4 && (code[1] & 7) == 5;
+    return isa_modrm_sizes[code[0]] + (no_base ? 4u : 0u);
+}
+
+/* The same in 16-bit addressing. */
+static uint32_t narrow_modrm_size(uint8_t modrm)
+{
+    uint32_t mod = modrm >> 6;
+    return mod == 1 ? 2 : mod == 2 || (mod == 0 && (modrm & 7) == 6) ? 3 : 1;
 }
 
 static bool is_near_branch(const isa_instruction *found)
@@ -316,7 +291,8 @@ static bool read_ample(const uint8_t *code, bool wide, isa_instruction *found)
         bool is_control = found->map == ISA_MAP_0F && (found->opcode & 0xFC) == 0x20; /* MOV CR, DR: registers only */
         found->has_modrm = 1;
         found->modrm = code[at];
-        next += is_control ? 1 : modrm_size(code + at, !wide && (found->prefixes & ISA_ADDRESS_SIZE));
+        bool narrow = !wide && (found->prefixes & ISA_ADDRESS_SIZE);
+        next += is_control ? 1 : narrow ? narrow_modrm_size(found->modrm) : modrm_size(code + at);
     }
     found->operand_at = (uint8_t)next;
     next += immediate_size(&read, shape) + (found->has_modrm ? extra_size(&read) : 0);
@@ -396,29 +372,99 @@ bool isa_function_at(const dw_image *image, uint32_t index, isa_function *functi
     return function->begin < function->end;
 }
 
+/* Bits of the tables isa_quick, beside the size of the immediate. */
+enum {
+    QUICK_SLOW = 0x80,
+    QUICK_MODRM = 0x40,
+    QUICK_LEADS = 0x20,
+    QUICK_SIZE = 7
+};
+
 /* What was seen in one function: a bit for each set. */
 typedef struct seen_sets {
     uint64_t bits[2];
     bool asks;
 } seen_sets;
 
+/* A piece of an executable section that is being read. */
+typedef struct code_range {
+    const uint8_t *code;
+    uint32_t rva;
+    uint32_t held;          /* bytes that can be read */
+    uint64_t offset;        /* in the file */
+} code_range;
+
 typedef struct census {
+    const dw_image *image;
     dw_contents *contents;
     dw_isa_use *uses;
     uint32_t capacity;
+    uint8_t *starts;        /* a bit for each byte of the file: code begins there */
+    uint8_t *covered;       /* ... and: it was read */
+    code_range section;     /* the executable section that was met last */
     seen_sets seen;         /* in the function so far */
     bool wide;
 } census;
 
+static bool find_code(const dw_image *image, uint32_t rva, code_range *range)
+{
+    pe_view view;
+    dw_section section;
+    if (!pe_section_of(image, rva, &section) || !(section.characteristics & SECTION_EXECUTABLE) ||
+        !pe_find(image, rva, &view) || view.length == 0) {
+        return false;
+    }
+    code_range found = {view.data, rva, view.length, view.offset};
+    *range = found;
+    return true;
+}
+
+/* Note that code begins at an RVA, if that lies in an executable section. */
+static void note_start(census *count, uint32_t rva)
+{
+    code_range *section = &count->section;
+    uint32_t inside = rva - section->rva;
+    if (rva < section->rva || inside >= section->held) {
+        code_range found;
+        dw_section whole;
+        if (!find_code(count->image, rva, &found) || !pe_section_of(count->image, rva, &whole) ||
+            !find_code(count->image, whole.rva, section)) {
+            return;
+        }
+        inside = rva - section->rva;
+        if (inside >= section->held) {
+            return;
+        }
+    }
+    uint64_t at = section->offset + inside;
+    count->starts[at >> 3] |= (uint8_t)(1u << (at & 7));
+}
+
+static void cover(census *count, uint64_t offset, uint64_t size)
+{
+    uint64_t at = offset, end = offset + size;
+    for (; at < end && (at & 7); at++) {
+        count->covered[at >> 3] |= (uint8_t)(1u << (at & 7));
+    }
+    for (; at + 8 <= end; at += 8) {
+        count->covered[at >> 3] = 0xFF;
+    }
+    for (; at < end; at++) {
+        count->covered[at >> 3] |= (uint8_t)(1u << (at & 7));
+    }
+}
+
+static bool is_covered(const census *count, uint64_t offset)
+{
+    return count->covered[offset >> 3] >> (offset & 7) & 1;
+}
+
 static void end_function(census *count)
 {
     for (uint32_t word = 0; word < 2; word++) {
-        for (uint64_t left = count->seen.bits[word]; left != 0; left &= left - 1) {
-            uint32_t set = word * 64;
-            for (uint64_t bit = left & (0 - left); bit > 1; bit >>= 1) {
-                set++;
-            }
-            if (set < count->capacity) {
+        uint32_t set = word * 64;
+        for (uint64_t left = count->seen.bits[word]; left != 0; left >>= 1, set++) {
+            if ((left & 1) && set < count->capacity) {
                 count->uses[set].functions++;
             }
         }
@@ -428,74 +474,313 @@ static void end_function(census *count)
     count->seen = none;
 }
 
-static void count_range(census *count, const uint8_t *code, uint64_t size, uint32_t rva)
+static void count_instruction(census *count, const isa_instruction *found, uint32_t rva)
 {
-    dw_contents *contents = count->contents;
-    for (uint64_t at = 0; at < size;) {
-        isa_instruction found;
-        bool whole = isa_read(code + at, size - at, count->wide, &found);
-        contents->instructions++;
-        if (!whole || found.row == ISA_NO_ROW) {
-            contents->unknown++;
-        } else if (found.set != 0 && found.kind != ISA_KIND_FALLS_BACK) {
-            count->seen.bits[found.set >> 6] |= (uint64_t)1 << (found.set & 63);
-            if (found.set < count->capacity && count->uses[found.set].instructions++ == 0) {
-                count->uses[found.set].first = rva + (uint32_t)at;
-            }
+    if (found->row == ISA_NO_ROW) {
+        count->contents->unknown++;
+    } else if (found->set != 0 && found->kind != ISA_KIND_FALLS_BACK) {
+        count->seen.bits[found->set >> 6] |= (uint64_t)1 << (found->set & 63);
+        if (found->set < count->capacity && count->uses[found->set].instructions++ == 0) {
+            count->uses[found->set].first = rva;
         }
-        count->seen.asks |= whole && found.kind == ISA_KIND_QUESTION;
-        at += whole ? found.length : 1;
     }
-    contents->code += size;
+    count->seen.asks |= found->kind == ISA_KIND_QUESTION;
+}
+
+/* Length of an instruction that needs nothing and has no prefix but REX; 0 if it is another one. `*at` is its opcode.
+ * SLACK bytes can be read. */
+static inline uint32_t quick_length(const uint8_t *code, bool wide, uint32_t *at, uint8_t *quick)
+{
+    uint32_t opcode = wide && (code[0] & 0xF0) == 0x40 ? 1 : 0;
+    const uint8_t *table = isa_quick[wide];
+    if (code[opcode] == 0x0F) {
+        opcode++;
+        table = isa_quick_0f[wide];
+    }
+    uint8_t found = table[code[opcode]];
+    *at = opcode;
+    *quick = found;
+    bool is_wide_move = found == 4 && opcode == 1 && (code[0] & 8); /* MOV with eight bytes, and a few others */
+    if ((found & QUICK_SLOW) || is_wide_move) {
+        return 0;
+    }
+    return opcode + 1 + (found & QUICK_SIZE) + (found & QUICK_MODRM ? modrm_size(code + opcode + 1) : 0);
+}
+
+/* CALL and JMP lead to code; so may LEA of an address. */
+static void note_lead(census *count, const uint8_t *code, uint32_t at, uint32_t next)
+{
+    bool is_address = code[at] == 0x8D;
+    if (!is_address) {
+        note_start(count, next + pe_u32(code + at + 1));
+    } else if (count->wide && (code[at + 1] & 0xC7) == 5) {
+        note_start(count, next + pe_u32(code + at + 2));
+    }
+}
+
+/* MSVC puts the table of a switch behind the code of its function, and reads it by its RVA as displacement. Returns
+ * where the code ends at the latest. */
+static uint32_t before_table(const code_range *range, uint32_t here, uint32_t end, const uint8_t *modrm)
+{
+    uint32_t table = pe_u32(modrm + 2) - range->rva;
+    if ((modrm[1] >> 6) != 2 || table <= here || table >= end || end - table < 4 || range->held - table < 4) {
+        return end;
+    }
+    uint32_t target = pe_u32(range->code + table) - range->rva;
+    return target < table ? table : end;
+}
+
+/* Read a function that is known to be code from its begin to its end. */
+static void count_function(census *count, const code_range *range, uint32_t size)
+{
+    uint32_t end = size < range->held ? size : range->held;
+    uint64_t instructions = 0;
+    for (uint32_t here = 0; here < end; instructions++) {
+        const uint8_t *code = range->code + here;
+        uint32_t at, length = 0;
+        uint8_t quick;
+        if (range->held - here >= SLACK) {
+            length = quick_length(code, count->wide, &at, &quick);
+        }
+        if (length == 0) {
+            isa_instruction found;
+            length = isa_read(code, range->held - here, count->wide, &found) ? found.length : 1;
+            count_instruction(count, &found, range->rva + here);
+        } else if (quick & QUICK_LEADS) {
+            note_lead(count, code, at, range->rva + here + length);
+        } else if ((quick & QUICK_MODRM) && (code[at + 1] & 0xC7) == 0x84) {
+            end = before_table(range, here, end, code + at + 1);
+        }
+        here += length;
+    }
+    count->contents->instructions += instructions;
+    count->contents->code += end;
+    cover(count, range->offset, size < range->held ? size : range->held);
 }
 
 /* The functions that the exception directory lists, in ascending order as the linker wrote them. */
-static void count_functions(census *count, const dw_image *image, uint32_t functions)
+static void count_listed(census *count)
 {
-    uint32_t last = 0;
+    uint32_t last = 0, functions = isa_function_count(count->image);
     for (uint32_t i = 0; i < functions; i++) {
         isa_function function;
-        pe_view view;
-        if (!isa_function_at(image, i, &function) || function.begin < last || !pe_find(image, function.begin, &view)) {
+        code_range range;
+        if (!isa_function_at(count->image, i, &function) || function.begin < last ||
+            !find_code(count->image, function.begin, &range)) {
             continue;
         }
         if (!function.chained || function.begin != last) {
             end_function(count);
             count->contents->functions += !function.chained;
         }
-        uint32_t size = function.end - function.begin;
-        count_range(count, view.data, view.length < size ? view.length : size, function.begin);
+        count_function(count, &range, function.end - function.begin);
         last = function.end;
     }
     end_function(count);
 }
 
-static void count_sections(census *count, const dw_image *image)
+/* ---- functions that nothing lists ------------------------------------------------------------------------------- */
+
+/* One instruction on the way through code: where its opcode is, and whether it belongs to map 0F or the one-byte map. */
+typedef struct step {
+    uint32_t length;        /* 0: no instruction */
+    uint32_t opcode;
+    bool plain;             /* a legacy instruction of one of these maps */
+    bool is_0f;
+    bool stops;             /* a kind after which no code follows */
+} step;
+
+static step take_step(census *count, const code_range *range, uint32_t here)
 {
-    uint32_t last = 0;
-    for (uint32_t i = 0; i < image->section_count; i++) {
-        dw_section section = pe_section(image, i);
-        pe_view view;
-        if ((section.characteristics & SECTION_EXECUTABLE) && section.rva >= last && pe_find(image, section.rva, &view)) {
-            count_range(count, view.data, view.length, section.rva);
-            end_function(count);
-            last = section.rva + view.length;
+    const uint8_t *code = range->code + here;
+    step taken = {0};
+    uint8_t quick;
+    if (range->held - here >= SLACK) {
+        taken.length = quick_length(code, count->wide, &taken.opcode, &quick);
+    }
+    if (taken.length != 0) {
+        taken.plain = true;
+        taken.is_0f = taken.opcode > 0 && code[taken.opcode - 1] == 0x0F;
+        return taken;
+    }
+    isa_instruction found;
+    if (isa_read(code, range->held - here, count->wide, &found) && found.row != ISA_NO_ROW) {
+        count_instruction(count, &found, range->rva + here);
+        taken.length = found.length;
+        taken.opcode = (found.has_modrm ? found.modrm_at : found.operand_at) - 1u;
+        taken.plain = found.map <= ISA_MAP_0F && found.encoding == ISA_LEGACY;
+        taken.is_0f = found.map == ISA_MAP_0F;
+        taken.stops = found.kind == ISA_KIND_UD2 || found.kind == ISA_KIND_INT3;
+    }
+    return taken;
+}
+
+/* Where a jump with a condition leads, or a short one; `here` if it is none. */
+static uint32_t branch_target(const uint8_t *code, const step *taken, uint32_t here)
+{
+    const uint8_t *opcode = code + taken->opcode;
+    uint32_t next = here + taken->length;
+    if (taken->is_0f) {
+        return (*opcode & 0xF0) == 0x80 ? next + pe_u32(opcode + 1) : here;
+    }
+    bool is_short = (*opcode & 0xF0) == 0x70 || *opcode == 0xEB || (*opcode & 0xFC) == 0xE0;
+    return is_short ? next + (opcode[1] ^ 0x80u) - 0x80u : here; /* with its sign */
+}
+
+/* Whether what follows an instruction is not reached from it: JMP, RET, HLT, and what stops a program. */
+static bool ends_flow(const uint8_t *opcode, const step *taken)
+{
+    bool jumps = *opcode == 0xE9 || *opcode == 0xEB || (*opcode == 0xFF && (opcode[1] >> 4 & 3) == 2);
+    bool returns = (*opcode & 0xFE) == 0xC2 || *opcode == 0xF4;
+    return taken->stops || (taken->plain && !taken->is_0f && (jumps || returns));
+}
+
+/* Read code from where it begins to where no instruction of it leads any further. */
+static void count_found(census *count, const code_range *range)
+{
+    uint32_t here = 0, furthest = 0;
+    while (here < range->held && !is_covered(count, range->offset + here)) {
+        const uint8_t *code = range->code + here;
+        step taken = take_step(count, range, here);
+        if (taken.length == 0) {
+            break; /* it was no code */
+        }
+        const uint8_t *opcode = code + taken.opcode;
+        if (taken.plain) {
+            uint32_t target = branch_target(code, &taken, here);
+            furthest = target > furthest && target < range->held ? target : furthest;
+            if (!taken.is_0f && (*opcode == 0xE8 || *opcode == 0xE9 || *opcode == 0x8D)) {
+                note_lead(count, code, taken.opcode, range->rva + here + taken.length);
+            }
+        }
+        count->contents->instructions++;
+        here += taken.length;
+        if (ends_flow(opcode, &taken) && here > furthest) {
+            break;
+        }
+    }
+    cover(count, range->offset, here);
+    count->contents->code += here;
+    count->contents->functions += here > 0;
+    end_function(count);
+}
+
+/* Bits of 64 bytes of the file: code begins there and was not read. */
+static uint64_t pending(const census *count, uint64_t word)
+{
+    return pe_u64(count->starts + 8 * word) & ~pe_u64(count->covered + 8 * word);
+}
+
+static void count_at(census *count, const code_range *section, uint64_t offset)
+{
+    uint32_t inside = (uint32_t)(offset - section->offset);
+    code_range range = {section->code + inside, section->rva + inside, section->held - inside, offset};
+    count_found(count, &range);
+    count->starts[offset >> 3] &= (uint8_t)~(1u << (offset & 7)); /* also if it was no code */
+}
+
+/* Read what begins in one section and was not read. Returns whether there was anything. */
+static bool count_pending(census *count, const code_range *section)
+{
+    uint64_t end = section->offset + section->held;
+    bool any = false;
+    for (uint64_t word = section->offset >> 6; word << 6 < end; word++) {
+        for (uint64_t bit = 0, left; bit < 64 && (left = pending(count, word) >> bit) != 0; bit++) {
+            uint64_t offset = (word << 6) + bit;
+            if ((left & 1) && offset >= section->offset && offset < end) {
+                count_at(count, section, offset);
+                any = true;
+            }
+        }
+    }
+    return any;
+}
+
+/* Addresses in the file that the loader relocates: pointers to code among them. */
+static void note_pointers(census *count)
+{
+    enum { HEADER = 8, HIGHLOW = 3, DIR64 = 10 };
+    const dw_image *image = count->image;
+    dw_directory directory = pe_directory(image, DW_DIRECTORY_RELOCATION);
+    pe_table table = pe_table_at(image, directory.rva);
+    uint32_t held = directory.rva == 0 ? 0 : table.view.length < directory.size ? table.view.length : directory.size;
+    for (uint32_t block = 0; block + HEADER <= held;) {
+        uint32_t page = pe_u32(table.view.data + block), size = pe_u32(table.view.data + block + 4);
+        if (size < HEADER || size > held - block) {
+            return;
+        }
+        for (uint32_t at = HEADER; at + 2 <= size; at += 2) {
+            uint16_t entry = pe_u16(table.view.data + block + at);
+            uint32_t kind = entry >> 12;
+            uint8_t bytes[8] = {0};
+            if ((kind == DIR64 || kind == HIGHLOW) && pe_fetch(image, page + (entry & 0xFFFu), bytes, kind == DIR64 ? 8 : 4)) {
+                uint64_t target = pe_u64(bytes) - image->image_base;
+                note_start(count, target < UINT32_MAX ? (uint32_t)target : 0);
+            }
+        }
+        block += size;
+    }
+}
+
+static void note_exports(census *count)
+{
+    enum { ADDRESSES_AT = 28, COUNT_AT = 20 };
+    dw_directory directory = pe_directory(count->image, DW_DIRECTORY_EXPORT);
+    uint8_t header[40], entry[4];
+    if (directory.rva == 0 || !pe_fetch(count->image, directory.rva, header, sizeof header)) {
+        return;
+    }
+    pe_table addresses = pe_table_at(count->image, pe_u32(header + ADDRESSES_AT));
+    uint32_t number = pe_u32(header + COUNT_AT), held = addresses.view.length / sizeof entry;
+    for (uint32_t i = 0; i < number && i < held && pe_entry(count->image, &addresses, i, entry, sizeof entry); i++) {
+        note_start(count, pe_u32(entry));
+    }
+}
+
+/* Everything that calls, jumps, pointers and exports lead to, until they lead to nothing more. */
+static void count_unlisted(census *count)
+{
+    enum { MOST_ROUNDS = 64 }; /* code found late may lead backwards; hostile code must not do so for ever */
+    note_exports(count);
+    note_pointers(count);
+    note_start(count, count->image->entry_point);
+    bool any = true;
+    for (uint32_t round = 0; any && round < MOST_ROUNDS; round++) {
+        any = false;
+        for (uint32_t i = 0; i < count->image->section_count; i++) {
+            code_range section;
+            if (find_code(count->image, pe_section(count->image, i).rva, &section)) {
+                any = count_pending(count, &section) || any;
+            }
         }
     }
 }
 
-dw_contents dw_contained(const dw_image *image, dw_isa_use *uses, uint32_t capacity)
+/* Bytes of a map with a bit for each byte of the file, in whole words. */
+static uint64_t bitmap_size(const dw_image *image)
+{
+    return ((image->size >> 6) + 1) * 8;
+}
+
+uint64_t dw_contained_room(const dw_image *image)
+{
+    return 2 * bitmap_size(image);
+}
+
+dw_contents dw_contained(const dw_image *image, uint8_t *room, dw_isa_use *uses, uint32_t capacity)
 {
     dw_contents contents = {0};
-    census count = {.contents = &contents, .uses = uses, .capacity = capacity, .wide = image->machine == MACHINE_AMD64};
-    if (image->machine != MACHINE_AMD64 && image->machine != MACHINE_I386) {
-        return contents;
-    }
-    uint32_t functions = isa_function_count(image);
-    if (functions != 0) {
-        count_functions(&count, image, functions);
-    } else {
-        count_sections(&count, image);
+    census count = {.image = image,
+                    .contents = &contents,
+                    .uses = uses,
+                    .capacity = capacity,
+                    .starts = room,
+                    .covered = room + bitmap_size(image),
+                    .wide = image->machine == MACHINE_AMD64};
+    if (image->machine == MACHINE_AMD64 || image->machine == MACHINE_I386) {
+        count_listed(&count);
+        contents.listed = contents.functions;
+        count_unlisted(&count);
     }
     return contents;
 }

@@ -18,7 +18,8 @@ enum {
     ISA_REPEAT_NOT = 4,     /* F2 */
     ISA_LOCK = 8,
     ISA_ADDRESS_SIZE = 16,
-    ISA_SEGMENT = 32        /* FS or GS: an address with it is none of the image */
+    ISA_SEGMENT = 32,       /* FS or GS: an address with it is none of the image */
+    ISA_HINT = 64           /* the other segments: ignored, or a hint to a jump */
 };
 
 enum {

@@ -87,13 +87,50 @@ def row_text(row: dict[str, Any], sets: list[str]) -> str:
     return "{" + ", ".join(map(str, fields)) + "}"
 
 
-def shape_of(shape: dict[str, str]) -> list[str]:
-    """What follows each opcode of a map, as an expression."""
+def shape_names(shape: dict[str, str]) -> list[list[str]]:
+    """What follows each opcode of a map."""
     parts: list[list[str]] = [[] for _ in range(256)]
     for what, ranges in shape.items():
         for opcode in opcodes(ranges):
-            parts[opcode].append(f"ISA_SHAPE_{name(what)}")
-    return [" | ".join(found) or "0" for found in parts]
+            parts[opcode].append(what)
+    return parts
+
+
+def shape_of(shape: dict[str, str]) -> list[str]:
+    """The same as expressions."""
+    return [" | ".join(f"ISA_SHAPE_{name(what)}" for what in found) or "0" for found in shape_names(shape)]
+
+
+SLOW, MODRM, LEADS = 0x80, 0x40, 0x20  # of the tables isa_quick
+QUICK = {"modrm": MODRM, "imm8": 1, "imm16": 2, "immz": 4, "immv": 4}
+LEADING = {"one-byte": (0x8D, 0xE8, 0xE9), "0f": ()}  # LEA, CALL and JMP: where they lead may be code
+SIZED = {"one-byte": (0xF6, 0xF7), "0f": (0x20, 0x21, 0x22, 0x23)}  # their size depends on ModRM: TEST in a group, MOV CR
+
+
+def quick(tables: Tables, key: str, mode: int) -> list[str]:
+    """What follows an opcode that needs nothing, in any form of it and without a prefix but REX: a MODRM bit and the size.
+
+    SLOW for every other opcode, and for those whose size depends on more.
+    """
+    found = [SLOW] * 256
+    shapes = shape_names(tables.shapes[key])
+    for opcode, chain in enumerate(tables.cells(key)[0]):
+        rows = [tables.rows[number][1] for number in tables.chains[chain]]
+        limits = {"reg", "rm", "kind", "w"} | (set() if opcode in LEADING[key] else {"mod"})
+        plain = rows and rows[0]["is"] == "base" and not rows[0].keys() & limits and rows[0].get("bits", mode) == mode
+        if plain and set(shapes[opcode]) <= set(QUICK) and opcode not in SIZED[key]:
+            found[opcode] = sum(QUICK[what] for what in shapes[opcode]) + LEADS * (opcode in LEADING[key])
+    return [str(number) for number in found]
+
+
+def modrm_sizes() -> list[str]:
+    """Bytes of ModRM, SIB and displacement in 32-bit addressing, but for the displacement of a SIB without a base."""
+    sizes = []
+    for modrm in range(256):
+        mod, rm = modrm >> 6, modrm & 7
+        displacement = {0: 4 * (rm == 5), 1: 1, 2: 4, 3: 0}[mod]
+        sizes.append(1 + (mod != 3 and rm == 4) + displacement)
+    return [str(size) for size in sizes]
 
 
 def header(source: dict[str, Any]) -> str:
@@ -125,6 +162,10 @@ def header(source: dict[str, Any]) -> str:
         + ",\n".join(table(shapes[key]) for key in tables.maps)
         + "};",
     ]
+    parts.append(f"static const uint8_t isa_modrm_sizes[256] = {table(modrm_sizes())};")
+    for c_name, key in (("isa_quick", "one-byte"), ("isa_quick_0f", "0f")):
+        both = ",\n".join(table(quick(tables, key, mode)) for mode in (32, 64))
+        parts.append(f"static const uint8_t {c_name}[2][256] = {{{both}}};")
     return "\n\n".join(parts) + "\n"
 
 

@@ -331,6 +331,11 @@ bool pe_entry(const dw_image *image, const pe_table *table, uint32_t index, uint
     return true;
 }
 
+bool pe_section_of(const dw_image *image, uint32_t rva, dw_section *section)
+{
+    return section_before(image, rva, section) && rva - section->rva < section_extent(section);
+}
+
 uint64_t pe_offset(const dw_image *image, uint32_t rva)
 {
     pe_view view;

@@ -42,6 +42,9 @@ void pe_defect(dw_image *image, uint32_t kind, uint64_t offset, uint32_t rva);
 /* One of the image's sections: `index` is below section_count. */
 dw_section pe_section(const dw_image *image, uint32_t index);
 
+/* The section that an RVA lies in. False if it lies in none. */
+bool pe_section_of(const dw_image *image, uint32_t rva, dw_section *section);
+
 /* Find an RVA. False if it is in no part of the image. */
 bool pe_find(const dw_image *image, uint32_t rva, pe_view *view);
 

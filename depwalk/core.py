@@ -224,7 +224,8 @@ class File:
     def contained(self, sets: int) -> tuple[Any, list[Use]]:
         """Its dw_contents, and the use of each of the first `sets` instruction sets of data/isa.toml."""
         uses = ffi.new("dw_isa_use[]", sets)
-        contents = lib.dw_contained(self.facts, uses, sets)
+        room = ffi.new("uint8_t[]", lib.dw_contained_room(self.facts))
+        contents = lib.dw_contained(self.facts, room, uses, sets)
         return contents, [Use(*row) for row in _rows(_ISA_USE, uses, sets)]
 
     def check(self) -> None:
