@@ -292,6 +292,40 @@ typedef struct dw_isa_use {
 DW_API uint64_t dw_contained_room(const dw_image *image);
 DW_API dw_contents dw_contained(const dw_image *image, uint8_t *room, dw_isa_use *uses, uint32_t capacity);
 
+/* What the loader, or the runtime that it starts, calls. */
+enum {
+    DW_ROOT_NONE = 0,
+    DW_ROOT_TLS = 1,        /* a TLS callback */
+    DW_ROOT_ENTRY = 2,      /* the entry point */
+    DW_ROOT_INITIALISER = 3 /* an entry of a table of initialisers or constructors */
+};
+
+/* The first instruction of a set in a function that runs at load before a question was asked. */
+typedef struct dw_need {
+    uint32_t rva;           /* of the instruction */
+    uint32_t function;      /* RVA where its function begins */
+    uint32_t caller;        /* RVA where the function begins that led there first; 0 for what the loader calls */
+    uint32_t root;          /* RVA of what the loader or the runtime calls */
+    uint32_t kind;          /* DW_ROOT_... of that */
+    uint32_t set;           /* as in dw_contained */
+} dw_need;
+
+typedef struct dw_reach {
+    uint32_t needs;
+    uint32_t functions;     /* that can be reached at load */
+    uint32_t asking;        /* of them, that ask the processor, or read what such a function has written */
+    uint32_t instructions;
+    uint32_t through_pointers; /* calls that are not followed */
+    uint32_t rounds;
+    uint32_t incomplete;    /* 1 if there was no room for more functions */
+} dw_reach;
+
+/* Follow the code that runs when an x86 image is loaded, as reach.c tells. `room` are dw_reached_room bytes for so many
+ * functions, all zeros at first and aligned to 8. Stores the needs in the order in which the code is met. */
+DW_API uint64_t dw_reached_room(const dw_image *image, uint32_t functions);
+DW_API dw_reach dw_reached(const dw_image *image, uint8_t *room, uint32_t functions, dw_need *needs,
+                           uint32_t capacity);
+
 /* One call of the Windows loader. It runs foreign code: only in a child made for it. */
 typedef struct dw_load_request {
     const dw_char *path;

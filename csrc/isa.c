@@ -320,6 +320,37 @@ bool isa_asks(const isa_instruction *found)
     return found->kind == ISA_KIND_QUESTION;
 }
 
+bool isa_stops(const isa_instruction *found)
+{
+    return found->kind == ISA_KIND_UD2 || found->kind == ISA_KIND_INT3 || (found->map == 0 && found->opcode == 0xF4);
+}
+
+bool isa_is_special(const isa_instruction *found)
+{
+    return found->kind != ISA_KIND_PLAIN;
+}
+
+bool isa_asks_windows(const dw_image *image, uint32_t slot)
+{
+    enum { HINT = 2 };
+    uint8_t bytes[8] = {0}, name[ISA_LONGEST_QUESTION];
+    uint32_t width = image->magic == 0x20B ? 8 : 4;
+    if (!pe_fetch(image, slot, bytes, width) || pe_u32(bytes) == 0 || pe_u32(bytes + 4) != 0 ||
+        pe_u32(bytes) > UINT32_MAX - HINT || !pe_fetch(image, pe_u32(bytes) + HINT, name, sizeof name)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < ISA_QUESTIONS; i++) {
+        uint32_t at = 0;
+        while (name[at] == (uint8_t)isa_questions[i][at] && name[at] != 0) {
+            at++;
+        }
+        if (name[at] == (uint8_t)isa_questions[i][at]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- one after the other ---------------------------------------------------------------------------------------- */
 
 uint64_t dw_instructions(const uint8_t *code, uint64_t size, uint32_t bits, dw_instruction *instructions,

@@ -60,6 +60,19 @@ bool isa_read(const uint8_t *code, uint64_t size, bool wide, isa_instruction *fo
 /* Whether an instruction is a question to the processor: CPUID or XGETBV. */
 bool isa_asks(const isa_instruction *found);
 
+/* Whether no code follows: it stops the program. */
+bool isa_stops(const isa_instruction *found);
+
+/* Whether it is something else than an instruction that its set is needed for. */
+bool isa_is_special(const isa_instruction *found);
+
+enum {
+    ISA_ASKS_FAST_FAIL = 23 /* PF_FASTFAIL_AVAILABLE: IsProcessorFeaturePresent asked for no instruction set */
+};
+
+/* Whether the image's address table holds, at an RVA, a function of Windows that tells what the processor offers. */
+bool isa_asks_windows(const dw_image *image, uint32_t slot);
+
 /* What is listed of a function in the exception directory of x64. */
 typedef struct isa_function {
     uint32_t begin;         /* RVAs */

@@ -162,6 +162,11 @@ def header(source: dict[str, Any]) -> str:
         + ",\n".join(table(shapes[key]) for key in tables.maps)
         + "};",
     ]
+    questions = source["questions"]["functions"]
+    longest = max(map(len, questions)) + 1
+    parts.append(f"enum {{\n    ISA_QUESTIONS = {len(questions)},\n    ISA_LONGEST_QUESTION = {longest}\n}};")
+    names = table(f'"{question}"' for question in questions)
+    parts.append(f"static const char isa_questions[ISA_QUESTIONS][ISA_LONGEST_QUESTION] = {names};")
     parts.append(f"static const uint8_t isa_modrm_sizes[256] = {table(modrm_sizes())};")
     for c_name, key in (("isa_quick", "one-byte"), ("isa_quick_0f", "0f")):
         both = ",\n".join(table(quick(tables, key, mode)) for mode in (32, 64))

@@ -34,6 +34,7 @@ def library_for(architecture: str, own: str) -> Path | None:
 
 
 _WIDE = 2  # bytes in a UTF-16 unit
+_MOST_FUNCTIONS = 1 << 18  # that code run at load is taken to have
 _LONG_PATH = 240  # characters; some Windows functions stop at 248, most at 260
 
 IMPORT: int = lib.DW_DIRECTORY_IMPORT
@@ -49,6 +50,7 @@ _RESOURCE = struct.Struct("=4I")
 _TEXT = struct.Struct("=II")
 _INSTRUCTION = struct.Struct("=QHBB4x")
 _ISA_USE = struct.Struct("=QII")
+_NEED = struct.Struct("=6I")
 _EVENT = struct.Struct("=3Q8I16s")  # dw_event up to its text
 
 
@@ -228,6 +230,19 @@ class File:
         contents = lib.dw_contained(self.facts, room, uses, sets)
         return contents, [Use(*row) for row in _rows(_ISA_USE, uses, sets)]
 
+    def reached(self) -> tuple[Any, list[Need]]:
+        """Its dw_reach, and what the code that runs at load needs, in the order in which it is met."""
+        functions, needs = 4096, 4096
+        while True:
+            found = ffi.new("dw_need[]", needs)
+            room = ffi.new("uint8_t[]", lib.dw_reached_room(self.facts, functions))
+            reach = lib.dw_reached(self.facts, room, functions, found, needs)
+            if reach.needs <= needs and not (reach.incomplete and functions < _MOST_FUNCTIONS):
+                break
+            functions = functions * 8 if reach.incomplete else functions
+            needs = max(reach.needs, needs)
+        return reach, [Need(*row) for row in _rows(_NEED, found, min(reach.needs, needs))]
+
     def check(self) -> None:
         """Walk every directory once, so that `defects` is complete."""
         lib.dw_export_names(self.facts, ffi.NULL, 0)
@@ -272,6 +287,17 @@ class Use(NamedTuple):
     instructions: int
     functions: int
     first: int
+
+
+class Need(NamedTuple):
+    """A dw_need: RVAs of an instruction, its function, who led there and what the loader calls; a kind of that; a set."""
+
+    rva: int
+    function: int
+    caller: int
+    root: int
+    kind: int
+    set: int
 
 
 def instructions(code: bytes, bits: int) -> list[Instruction]:

@@ -1,0 +1,1043 @@
+/* Which code runs when an image is loaded, and what of it needs an instruction set that nobody has asked for.
+ *
+ * The walk begins where the loader calls: TLS callbacks and the entry point. It goes through both sides of every branch,
+ * into every direct call and jump, and through the tables of initialisers that are met on the way. It does not go through
+ * pointers. Where a question to the processor is met, the rest of that function is not walked: it knows the answer.
+ *
+ * A function asks if it executes CPUID or XGETBV, calls a function of Windows that tells (isa.toml, [questions]), reads
+ * what an asking function has written, or uses the answer of one. As functions that ask may be found late, the walk is
+ * repeated until nothing new is found.
+ */
+#include "isa.h"
+#include "pe.h"
+
+#define NOBODY UINT32_MAX
+#define SECTION_WRITABLE 0x80000000u
+
+enum {
+    PENDING_PER_FUNCTION = 4,
+    KNOWN_PER_FUNCTION = 2, /* places for globals */
+    MOST_ROUNDS = 8,
+    GLOBAL = 4,             /* bytes of a global that are told apart from the next */
+    OBJECT = 64,            /* bytes that an asking function is taken to write behind a pointer */
+    PROCESS_ATTACH = 1,
+    GETTER = 32,            /* instructions of a function that only returns what another one has asked */
+    AFTER_CALL = 12,        /* instructions in which an answer is used, if it is */
+    FAR = 0x10000,          /* bytes that a function reaches at the most, where nothing says where it ends */
+    LONGEST_TABLE = 0x100000,
+    SECTION_CODE = 0x20000000
+};
+
+typedef struct function {
+    uint32_t begin;         /* RVAs */
+    uint32_t end;
+    uint32_t caller;        /* number of the function that led here, NOBODY for the loader */
+    uint32_t root;          /* RVA of what the loader or the runtime calls */
+    uint32_t kind;          /* DW_ROOT_... of that */
+    uint32_t instructions;
+    uint64_t needs[2];      /* a bit for each set that was recorded */
+    bool questions;         /* it asks, or uses an answer */
+    bool reads;             /* it reads what an asking function has written */
+    bool calls;
+} function;
+
+/* Addresses and constants that code has taken since its last call: what it gives to the next one. */
+typedef struct arguments {
+    uint32_t first;         /* RVA in RCX, or the lower of two; 0 if none */
+    uint32_t second;        /* RVA in RDX, or the higher of two */
+    uint32_t constant;      /* in ECX, or pushed last; NOBODY if none */
+    bool own_stack;         /* also one of its own variables */
+} arguments;
+
+#define NOTHING_GIVEN {0, 0, NOBODY, false}
+
+/* Code that is still to be walked. */
+typedef struct todo {
+    uint32_t rva;
+    uint32_t function;      /* number */
+    uint32_t callee;        /* number of the function that was called right before, or NOBODY */
+    bool asked;             /* the function has asked by then */
+    arguments given;        /* to the callee */
+} todo;
+
+typedef struct walk {
+    const dw_image *image;
+    dw_reach *reach;
+    dw_need *needs;
+    uint32_t capacity;      /* of needs */
+    function *functions;
+    uint32_t function_capacity;
+    uint32_t *index;        /* number + 1 of a function by a hash of where it begins; as long as a power of two */
+    uint32_t index_mask;
+    todo *pending;
+    uint32_t pending_count, pending_capacity;
+    uint32_t *globals;      /* number + 1 of GLOBAL bytes that asking functions write, by a hash */
+    uint32_t globals_mask, global_count;
+    uint8_t *walked;        /* a bit for each byte of the file: walked before a question */
+    uint8_t *walked_asked;  /* ... and: after one */
+    pe_view view;           /* of the section that code was met in last */
+    uint32_t view_rva;
+    uint64_t budget;        /* entries of tables that may still be read: a hostile file must not cost more */
+    bool wide;
+    bool changed;           /* a function turned out to ask: the walk has to be repeated */
+} walk;
+
+/* ---- memory of the walk ----------------------------------------------------------------------------------------- */
+
+static uint32_t hashed(uint32_t key)
+{
+    return key * 2654435761u;
+}
+
+static bool test_bit(const uint8_t *bits, uint64_t at)
+{
+    return bits[at >> 3] >> (at & 7) & 1;
+}
+
+static void set_bit(uint8_t *bits, uint64_t at)
+{
+    bits[at >> 3] |= (uint8_t)(1u << (at & 7));
+}
+
+/* The bytes behind an RVA in an executable section; NULL if it is in none. */
+static const uint8_t *code_at(walk *w, uint32_t rva, uint64_t *offset, uint32_t *held)
+{
+    dw_section section;
+    if (rva < w->view_rva || rva - w->view_rva >= w->view.length) {
+        if (!pe_section_of(w->image, rva, &section) || !(section.characteristics & SECTION_CODE) ||
+            !pe_find(w->image, section.rva, &w->view) || rva - section.rva >= w->view.length) {
+            w->view.length = 0;
+            return NULL;
+        }
+        w->view_rva = section.rva;
+    }
+    uint32_t inside = rva - w->view_rva;
+    *offset = w->view.offset + inside;
+    *held = w->view.length - inside;
+    return w->view.data + inside;
+}
+
+static bool is_code(walk *w, uint32_t rva)
+{
+    uint64_t offset;
+    uint32_t held;
+    return code_at(w, rva, &offset, &held) != NULL;
+}
+
+static bool is_writable(const walk *w, uint32_t rva)
+{
+    dw_section section;
+    return pe_section_of(w->image, rva, &section) && (section.characteristics & SECTION_WRITABLE) &&
+           !(section.characteristics & SECTION_CODE);
+}
+
+/* A pointer in the file, as an RVA; 0 if it is none to this image. */
+static uint32_t pointer_at(const walk *w, uint32_t rva, bool *held)
+{
+    uint8_t bytes[8] = {0};
+    *held = pe_fetch(w->image, rva, bytes, w->wide ? 8 : 4);
+    uint64_t target = pe_u64(bytes) - w->image->image_base;
+    return *held && target < w->image->size_of_image ? (uint32_t)target : 0;
+}
+
+/* The place of a key in a table of number + 1: where it is, or where it belongs. */
+static uint32_t *place_of_function(walk *w, uint32_t begin)
+{
+    uint32_t at = hashed(begin) & w->index_mask;
+    while (w->index[at] != 0 && w->functions[w->index[at] - 1].begin != begin) {
+        at = (at + 1) & w->index_mask;
+    }
+    return &w->index[at];
+}
+
+static uint32_t *place_of_global(const walk *w, uint32_t number)
+{
+    uint32_t at = hashed(number) & w->globals_mask;
+    while (w->globals[at] != 0 && w->globals[at] != number + 1) {
+        at = (at + 1) & w->globals_mask;
+    }
+    return &w->globals[at];
+}
+
+static bool is_asked_global(const walk *w, uint32_t rva)
+{
+    return *place_of_global(w, rva / GLOBAL) != 0;
+}
+
+/* Note that an asking function writes there. */
+static void add_global(walk *w, uint32_t rva, uint32_t size)
+{
+    for (uint32_t number = rva / GLOBAL; number <= (rva + size - 1) / GLOBAL; number++) {
+        uint32_t *place = place_of_global(w, number);
+        if (*place != 0 || !is_writable(w, number * GLOBAL)) {
+            continue;
+        }
+        if (w->global_count > w->globals_mask / 2) {
+            w->reach->incomplete = 1;
+            return;
+        }
+        *place = number + 1;
+        w->global_count++;
+        w->changed = true;
+    }
+}
+
+/* Where a function of the exception directory ends that begins there, with the pieces that continue it. */
+static uint32_t listed_end(const walk *w, uint32_t begin)
+{
+    uint32_t low = 0, high = isa_function_count(w->image), count = high;
+    isa_function found;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (isa_function_at(w->image, middle, &found) && found.begin < begin) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == count || !isa_function_at(w->image, low, &found) || found.begin != begin) {
+        uint32_t limit = low < count && found.begin > begin ? found.begin : NOBODY;
+        return limit - begin > FAR ? begin + FAR : limit;
+    }
+    uint32_t end = found.end;
+    for (low++; low < count && isa_function_at(w->image, low, &found) && found.chained && found.begin == end; low++) {
+        end = found.end;
+    }
+    return end;
+}
+
+/* The number of a function, new or known; NOBODY if there is no room. A known one keeps who led to it first. */
+static uint32_t function_at(walk *w, uint32_t begin, uint32_t caller, uint32_t kind)
+{
+    uint32_t *place = place_of_function(w, begin);
+    if (*place != 0) {
+        return *place - 1;
+    }
+    if (w->reach->functions >= w->function_capacity) {
+        w->reach->incomplete = 1;
+        return NOBODY;
+    }
+    function made = {.begin = begin, .end = listed_end(w, begin), .caller = caller, .root = begin, .kind = kind};
+    if (kind == DW_ROOT_NONE && caller != NOBODY) {
+        made.root = w->functions[caller].root;
+        made.kind = w->functions[caller].kind;
+    }
+    w->functions[w->reach->functions] = made;
+    *place = ++w->reach->functions;
+    return *place - 1;
+}
+
+static void push(walk *w, todo what)
+{
+    if (w->pending_count < w->pending_capacity) {
+        w->pending[w->pending_count++] = what;
+    } else {
+        w->reach->incomplete = 1;
+    }
+}
+
+/* Walk a function, if it is code. Returns its number, or NOBODY. */
+static uint32_t enter(walk *w, uint32_t begin, uint32_t caller, uint32_t kind)
+{
+    uint32_t number = is_code(w, begin) ? function_at(w, begin, caller, kind) : NOBODY;
+    if (number != NOBODY) {
+        todo what = {.rva = begin, .function = number, .callee = NOBODY, .given = NOTHING_GIVEN};
+        push(w, what);
+    }
+    return number;
+}
+
+/* ---- operands --------------------------------------------------------------------------------------------------- */
+
+typedef struct instruction {
+    isa_instruction is;
+    const uint8_t *code;
+    uint32_t rva;
+    uint32_t next;          /* RVA of what follows */
+} instruction;
+
+static bool one_byte(const instruction *i, uint8_t opcode)
+{
+    return i->is.map == 0 && i->is.encoding == ISA_LEGACY && i->is.opcode == opcode;
+}
+
+static bool in_0f(const instruction *i)
+{
+    return i->is.map == 1 && i->is.encoding == ISA_LEGACY;
+}
+
+static uint8_t reg_of(const instruction *i)
+{
+    return (uint8_t)((i->is.modrm >> 3 & 7) | (i->is.rex & ISA_R ? 8 : 0));
+}
+
+static bool has_memory(const instruction *i)
+{
+    return i->is.has_modrm && i->is.modrm < 0xC0;
+}
+
+/* The RVA of a memory operand that is one fixed address of the image; 0 if it is none. */
+static uint32_t fixed_address(const walk *w, const instruction *i)
+{
+    if (i->is.prefixes & (ISA_SEGMENT | ISA_ADDRESS_SIZE)) {
+        return 0;
+    }
+    const uint8_t *modrm = i->code + i->is.modrm_at;
+    if (has_memory(i) && (modrm[0] & 0xC7) == 5) {
+        uint32_t displacement = pe_u32(modrm + 1);
+        return w->wide ? i->next + displacement : displacement - (uint32_t)w->image->image_base;
+    }
+    bool indexed = !w->wide && has_memory(i) && (modrm[0] & 0xC7) == 4 && (modrm[1] & 7) == 5; /* an array of globals */
+    if (indexed) {
+        return pe_u32(modrm + 2) - (uint32_t)w->image->image_base;
+    }
+    bool direct = !w->wide && i->is.map == 0 && i->is.opcode >= 0xA0 && i->is.opcode <= 0xA3;
+    return direct ? pe_u32(i->code + i->is.operand_at) - (uint32_t)w->image->image_base : 0;
+}
+
+/* Whether a register is the base or the index of a memory operand. */
+static bool addresses_by(const instruction *i, uint8_t number)
+{
+    if (!has_memory(i)) {
+        return false;
+    }
+    uint8_t rm = i->is.modrm & 7, mod = i->is.modrm >> 6, sib = i->code[i->is.modrm_at + 1u];
+    uint8_t high = i->is.rex & ISA_B ? 8 : 0;
+    if (rm != 4) {
+        return !(mod == 0 && rm == 5) && (rm | high) == number;
+    }
+    bool has_base = mod != 0 || (sib & 7) != 5;
+    uint8_t index = (uint8_t)((sib >> 3 & 7) | (i->is.rex & ISA_X ? 8 : 0));
+    return (has_base && ((sib & 7) | high) == number) || (index != 4 && index == number);
+}
+
+static bool is_register_operand(const instruction *i, uint8_t number)
+{
+    return i->is.has_modrm && i->is.modrm >= 0xC0 && ((i->is.modrm & 7) | (i->is.rex & ISA_B ? 8 : 0)) == number;
+}
+
+static bool is_call(const instruction *i)
+{
+    return one_byte(i, 0xE8) || (one_byte(i, 0xFF) && (i->is.modrm >> 3 & 7) == 2);
+}
+
+static bool is_jump_through_pointer(const instruction *i)
+{
+    return one_byte(i, 0xFF) && (i->is.modrm >> 3 & 7) == 4;
+}
+
+/* Whether a memory operand is written and not read. */
+static bool only_writes(const instruction *i)
+{
+    uint8_t opcode = i->is.opcode;
+    if (i->is.encoding == ISA_LEGACY && i->is.map == 0) {
+        return opcode == 0x88 || opcode == 0x89 || opcode == 0xC6 || opcode == 0xC7 || opcode == 0xA2 || opcode == 0xA3;
+    }
+    bool is_set = in_0f(i) && (opcode & 0xF0) == 0x90;
+    bool is_store = opcode == 0x11 || opcode == 0x13 || opcode == 0x17 || opcode == 0x29 || opcode == 0x2B ||
+                    opcode == 0x7F || opcode == 0xD6 || opcode == 0xE7 || opcode == 0x7E;
+    return is_set || (is_store && !one_byte(i, opcode) && i->is.map != 0);
+}
+
+/* Whether a memory operand is written at all. */
+static bool writes(const instruction *i)
+{
+    uint8_t opcode = i->is.opcode, extension = i->is.modrm >> 3 & 7;
+    if (only_writes(i)) {
+        return true;
+    }
+    if (i->is.encoding != ISA_LEGACY) {
+        return false;
+    }
+    if (i->is.map == 0) {
+        bool arithmetic = opcode < 0x38 && (opcode & 7) < 2;
+        bool immediate = (opcode == 0x80 || opcode == 0x81 || opcode == 0x83) && extension != 7;
+        bool counts = (opcode & 0xFE) == 0xFE && extension < 2;
+        return arithmetic || immediate || counts || opcode == 0x86 || opcode == 0x87;
+    }
+    bool exchanges = (opcode & 0xFE) == 0xB0 || (opcode & 0xFE) == 0xC0;
+    bool changes_bit = opcode == 0xAB || opcode == 0xB3 || opcode == 0xBB || (opcode == 0xBA && extension > 4);
+    return in_0f(i) && (exchanges || changes_bit);
+}
+
+/* Bytes of a memory operand, at most. */
+static uint32_t operand_size(const instruction *i)
+{
+    bool vector = i->is.set != 0 && i->is.map != 0;
+    return vector ? 16 : i->is.rex & ISA_W ? 8 : 4;
+}
+
+/* ---- the answer of a function ----------------------------------------------------------------------------------- */
+
+typedef enum use {
+    USE_NONE,
+    USE_READ,
+    USE_OVERWRITTEN
+} use;
+
+/* What an instruction with ModRM that loads `reg` from `rm` does to RAX. */
+static use use_by_load(const instruction *i)
+{
+    if (addresses_by(i, 0) || is_register_operand(i, 0)) {
+        return USE_READ;
+    }
+    return reg_of(i) == 0 ? USE_OVERWRITTEN : USE_NONE;
+}
+
+static use use_in_0f(const instruction *i)
+{
+    uint8_t opcode = i->is.opcode;
+    bool extends = (opcode & 0xF6) == 0xB6, moves_mask = opcode == 0x50 || opcode == 0xD7 || (opcode & 0xFE) == 0x2C;
+    if (extends || moves_mask) {
+        return use_by_load(i);
+    }
+    if (addresses_by(i, 0)) {
+        return USE_READ;
+    }
+    bool general = (opcode & 0xF0) == 0x40 || opcode == 0xAF || (opcode >= 0xA3 && opcode <= 0xA5) ||
+                   (opcode >= 0xAB && opcode <= 0xAD) || (opcode >= 0xB0 && opcode <= 0xC1 && opcode != 0xB2);
+    if (general && (reg_of(i) == 0 || is_register_operand(i, 0))) {
+        return USE_READ;
+    }
+    bool sets = (opcode & 0xF0) == 0x90 || opcode == 0x7E;
+    if (sets && is_register_operand(i, 0)) {
+        return USE_OVERWRITTEN;
+    }
+    bool from_general = opcode == 0x6E || opcode == 0x2A;
+    return from_general && is_register_operand(i, 0) ? USE_READ : USE_NONE;
+}
+
+/* One-byte opcodes whose register is in the opcode, or that always mean RAX. */
+static use use_without_modrm(const instruction *i)
+{
+    uint8_t opcode = i->is.opcode;
+    bool own = (opcode & 7) == 0 && !(i->is.rex & ISA_B);
+    if ((opcode & 0xF8) == 0x58 || (opcode & 0xF8) == 0xB8 || (opcode & 0xF8) == 0xB0) {
+        return own ? USE_OVERWRITTEN : USE_NONE;
+    }
+    if ((opcode & 0xF8) == 0x50) {
+        return own ? USE_READ : USE_NONE;
+    }
+    if ((opcode & 0xFE) == 0xA0) {
+        return USE_OVERWRITTEN;
+    }
+    bool implied = (opcode < 0x40 && (opcode & 6) == 4) || (opcode > 0x90 && opcode <= 0x99) || (opcode & 0xFE) == 0xA2 ||
+                   (opcode & 0xFE) == 0xA8 || (opcode & 0xFE) == 0xAA;
+    return implied ? USE_READ : USE_NONE;
+}
+
+/* What an instruction does to RAX. */
+static use use_of_rax(const instruction *i)
+{
+    uint8_t opcode = i->is.opcode, extension = i->is.modrm >> 3 & 7;
+    if (is_call(i)) {
+        bool through = one_byte(i, 0xFF) && (addresses_by(i, 0) || is_register_operand(i, 0));
+        return through ? USE_READ : USE_OVERWRITTEN;
+    }
+    if (i->is.encoding != ISA_LEGACY || i->is.map > 1) {
+        return addresses_by(i, 0) ? USE_READ : USE_NONE;
+    }
+    if (i->is.map == 1) {
+        return use_in_0f(i);
+    }
+    if (!i->is.has_modrm) {
+        return use_without_modrm(i);
+    }
+    bool clears = (opcode == 0x31 || opcode == 0x33 || opcode == 0x29 || opcode == 0x2B) && i->is.modrm == 0xC0;
+    if (clears && !(i->is.rex & (ISA_R | ISA_B))) {
+        return USE_OVERWRITTEN;
+    }
+    if (opcode == 0x8A || opcode == 0x8B || opcode == 0x63 || opcode == 0x8D || opcode == 0x69 || opcode == 0x6B) {
+        return use_by_load(i);
+    }
+    if (addresses_by(i, 0)) {
+        return USE_READ;
+    }
+    bool stores = opcode == 0x88 || opcode == 0x89;
+    bool has_reg = opcode < 0x40 || (opcode & 0xFC) == 0x84 || stores;
+    if (has_reg && reg_of(i) == 0) {
+        return USE_READ;
+    }
+    if (is_register_operand(i, 0)) {
+        return stores || opcode == 0xC6 || opcode == 0xC7 ? USE_OVERWRITTEN : USE_READ;
+    }
+    bool multiplies = (opcode & 0xFE) == 0xF6 && extension >= 4;
+    return multiplies ? USE_READ : USE_NONE;
+}
+
+static bool read_instruction(walk *w, uint32_t rva, instruction *i, uint64_t *offset)
+{
+    uint32_t held;
+    i->code = code_at(w, rva, offset, &held);
+    if (!i->code || !isa_read(i->code, held, w->wide, &i->is)) {
+        return false;
+    }
+    i->rva = rva;
+    i->next = rva + i->is.length;
+    return true;
+}
+
+static uint32_t branch_target(const instruction *i)
+{
+    const uint8_t *operand = i->code + i->is.operand_at;
+    bool is_short = i->is.map == 0 && i->is.opcode != 0xE8 && i->is.opcode != 0xE9;
+    return i->next + (is_short ? (operand[0] ^ 0x80u) - 0x80u : pe_u32(operand));
+}
+
+/* Whether code that goes on after a call uses what the call returned, or returns it in its turn. */
+static bool uses_answer(walk *w, uint32_t rva)
+{
+    for (uint32_t count = 0; count < AFTER_CALL; count++) {
+        instruction i;
+        uint64_t offset;
+        if (!read_instruction(w, rva, &i, &offset)) {
+            return false;
+        }
+        if (one_byte(&i, 0xC3) || one_byte(&i, 0xC2)) {
+            return true;
+        }
+        use found = use_of_rax(&i);
+        if (found != USE_NONE) {
+            return found == USE_READ;
+        }
+        rva = one_byte(&i, 0xEB) || one_byte(&i, 0xE9) ? branch_target(&i) : i.next;
+    }
+    return false;
+}
+
+/* Whether a caller of the function may learn what the processor offers. */
+static bool answers(const function *f)
+{
+    return f->questions || (f->reads && !f->calls && f->instructions <= GETTER);
+}
+
+static void mark_asking(walk *w, function *f)
+{
+    w->changed = w->changed || !f->questions;
+    f->questions = true;
+}
+
+/* ---- tables of functions ---------------------------------------------------------------------------------------- */
+
+static bool spend(walk *w)
+{
+    w->reach->incomplete |= w->budget == 0;
+    w->budget -= w->budget > 0;
+    return w->budget > 0;
+}
+
+/* Whether [from, to) holds nothing but pointers to code and empty entries: a table for _initterm. */
+static bool is_table(walk *w, uint32_t from, uint32_t to)
+{
+    uint32_t width = w->wide ? 8 : 4, pointers = 0;
+    if (from == 0 || from >= to || to - from > LONGEST_TABLE || (to - from) % width != 0 || is_code(w, from)) {
+        return false;
+    }
+    for (uint32_t at = from; at < to; at += width) {
+        uint8_t bytes[8] = {0};
+        bool held;
+        if (!spend(w)) {
+            return false;
+        }
+        uint32_t target = pointer_at(w, at, &held);
+        if (!held || !pe_fetch(w->image, at, bytes, width)) {
+            return false;
+        }
+        if (pe_u64(bytes) != 0) {
+            if (!is_code(w, target)) {
+                return false;
+            }
+            pointers++;
+        }
+    }
+    return pointers > 0;
+}
+
+/* Walk the functions of a table in its order. */
+static void enter_table(walk *w, uint32_t from, uint32_t to, uint32_t caller)
+{
+    uint32_t width = w->wide ? 8 : 4;
+    for (uint32_t at = to - width;; at -= width) {
+        bool held;
+        uint32_t target = pointer_at(w, at, &held);
+        if (target != 0) {
+            (void)enter(w, target, caller, DW_ROOT_INITIALISER);
+        }
+        if (at < from + width) {
+            return;
+        }
+    }
+}
+
+/* The list of constructors of MinGW: -1, pointers, 0. It is run from its end (gccmain.c of mingw-w64). */
+static void enter_constructors(walk *w, uint32_t list, uint32_t caller)
+{
+    uint32_t width = w->wide ? 8 : 4;
+    uint8_t bytes[8];
+    if (!pe_fetch(w->image, list, bytes, width) || pe_u32(bytes) != NOBODY || (w->wide && pe_u32(bytes + 4) != NOBODY)) {
+        return;
+    }
+    for (uint32_t at = list + width; at - list < LONGEST_TABLE && spend(w); at += width) {
+        bool held;
+        uint32_t target = pointer_at(w, at, &held);
+        if (target == 0 || !is_code(w, target)) {
+            return;
+        }
+        (void)enter(w, target, caller, DW_ROOT_INITIALISER);
+    }
+}
+
+/* ---- one path --------------------------------------------------------------------------------------------------- */
+
+/* Where a path is. */
+typedef struct path {
+    uint32_t rva;
+    uint32_t number;        /* of its function */
+    bool asked;
+    bool guarded;           /* the instruction before compared a global with a register */
+    bool knows_reason;      /* EDX still holds why the loader calls, `reason` */
+    bool compared;          /* ... and the flags are those of a comparison of it with `other` */
+    uint32_t reason, other;
+    arguments taken;
+} path;
+
+static void record_need(walk *w, const instruction *i, uint32_t number)
+{
+    function *f = &w->functions[number];
+    uint64_t bit = (uint64_t)1 << (i->is.set & 63);
+    if (i->is.set == 0 || isa_is_special(&i->is) || (f->needs[i->is.set >> 6] & bit)) {
+        return;
+    }
+    f->needs[i->is.set >> 6] |= bit;
+    if (w->reach->needs < w->capacity) {
+        dw_need need = {.rva = i->rva,
+                        .function = f->begin,
+                        .caller = f->caller == NOBODY ? 0 : w->functions[f->caller].begin,
+                        .root = f->root,
+                        .kind = f->kind,
+                        .set = i->is.set};
+        w->needs[w->reach->needs] = need;
+    }
+    w->reach->needs++;
+}
+
+/* An address is taken, or a constant pointer is read: an argument, a list of constructors, or part of a table. */
+static void take_address(walk *w, path *p, const instruction *i, uint32_t target)
+{
+    function *f = &w->functions[p->number];
+    if (p->asked && is_writable(w, target)) {
+        add_global(w, target, GLOBAL);
+    }
+    enter_constructors(w, target, p->number);
+    uint32_t before = p->taken.first;
+    if (!w->wide) {
+        p->taken.first = p->taken.second < target ? p->taken.second : target;
+        p->taken.second = p->taken.second < target ? target : p->taken.second;
+    } else if (f->kind == DW_ROOT_TLS && f->root == f->begin) { /* __dyn_tls_init walks its table itself */
+        if (is_table(w, before, target)) {
+            enter_table(w, before, target, p->number);
+        }
+        p->taken.first = target;
+    } else if (reg_of(i) == 1) {
+        p->taken.first = target;
+    } else if (reg_of(i) == 2) {
+        p->taken.second = target;
+    }
+}
+
+/* MOV ECX, or PUSH. */
+static void take_constant(path *p, const instruction *i)
+{
+    if (one_byte(i, 0xB9) && !(i->is.rex & ISA_B)) {
+        p->taken.constant = pe_u32(i->code + i->is.operand_at);
+    } else if (one_byte(i, 0x6A)) {
+        p->taken.constant = i->code[i->is.operand_at];
+    }
+}
+
+/* What an instruction does with memory and addresses. Returns whether it is a question. */
+static bool look_at_operands(walk *w, path *p, const instruction *i)
+{
+    uint32_t address = fixed_address(w, i);
+    take_constant(p, i);
+    if (one_byte(i, 0x8D)) {
+        bool of_stack = addresses_by(i, 4) || addresses_by(i, 5);
+        p->taken.own_stack = p->taken.own_stack || of_stack;
+        if (address != 0 && w->wide) {
+            take_address(w, p, i, address);
+        }
+        return false;
+    }
+    if (!w->wide && i->is.map == 0 && (i->is.opcode == 0x68 || (i->is.opcode & 0xF8) == 0xB8 || i->is.opcode == 0xC7)) {
+        uint32_t value = pe_u32(i->code + i->is.length - 4) - (uint32_t)w->image->image_base; /* a 32-bit immediate */
+        if (value != 0 && value < w->image->size_of_image && !(i->is.prefixes & ISA_OPERAND_SIZE)) {
+            take_address(w, p, i, value);
+        }
+    }
+    if (address == 0) {
+        return false;
+    }
+    if (one_byte(i, 0x8B) && !is_writable(w, address)) {
+        bool held;
+        uint32_t target = pointer_at(w, address, &held);
+        if (target != 0) {
+            take_address(w, p, i, target);
+        }
+    }
+    if (!w->wide) {
+        enter_constructors(w, address, p->number);
+    }
+    if (p->asked && writes(i)) {
+        add_global(w, address, operand_size(i));
+    }
+    if (isa_asks_windows(w->image, address) && p->taken.constant != ISA_ASKS_FAST_FAIL) {
+        mark_asking(w, &w->functions[p->number]);
+        return true;
+    }
+    if (!writes(i) && is_asked_global(w, address)) { /* INC and the like only count something */
+        w->functions[p->number].reads = true;
+        return true;
+    }
+    return false;
+}
+
+/* Go on in this function after a call of another one. */
+static void push_after_call(walk *w, const path *p, uint32_t next, uint32_t callee)
+{
+    todo what = {.rva = next, .function = p->number, .callee = callee, .asked = p->asked, .given = p->taken};
+    push(w, what);
+}
+
+static bool is_conditional(const instruction *i)
+{
+    return (in_0f(i) && (i->is.opcode & 0xF0) == 0x80) ||
+           (i->is.map == 0 && i->is.encoding == ISA_LEGACY &&
+            ((i->is.opcode & 0xF0) == 0x70 || (i->is.opcode & 0xFC) == 0xE0));
+}
+
+/* ---- the reason --------------------------------------------------------------------------------------------------
+ *
+ * The loader calls with the reason 1, DLL_PROCESS_ATTACH: in EDX, or on the stack of 32-bit code. What only other
+ * reasons lead to does not run at load.
+ */
+
+/* Whether an instruction may change EDX. */
+static bool changes_edx(const instruction *i)
+{
+    uint8_t opcode = i->is.opcode;
+    bool names_reg = i->is.has_modrm && reg_of(i) == 2, names_rm = is_register_operand(i, 2);
+    if (i->is.encoding != ISA_LEGACY || i->is.map != 0) {
+        return names_reg || names_rm || isa_asks(&i->is);
+    }
+    bool compares = (opcode & 0xFC) == 0x38 || (opcode & 0xFE) == 0x84, saves = opcode == 0x88 || opcode == 0x89;
+    if (i->is.has_modrm) {
+        bool multiplies = (opcode & 0xFE) == 0xF6 && (i->is.modrm >> 3 & 7) >= 4;
+        return !compares && ((names_reg && !saves) || (names_rm && opcode != 0x8B) || multiplies);
+    }
+    return opcode == 0xBA || opcode == 0x5A || opcode == 0x99;
+}
+
+/* Keep track of what is known of the reason: CMP, TEST and SUB of EDX, CMP of the argument of 32-bit code. */
+static void follow_reason(const walk *w, path *p, const instruction *i)
+{
+    const uint8_t *operand = i->code + i->is.operand_at;
+    bool immediate = one_byte(i, 0x83), is_edx = w->wide && p->knows_reason && is_register_operand(i, 2);
+    const function *f = &w->functions[p->number];
+    bool is_argument = !w->wide && f->caller == NOBODY && immediate && i->is.modrm == 0x7D && operand[-1] == 0x0C; /* CMP [EBP+12] */
+    if (is_argument || (is_edx && immediate && (i->is.modrm == 0xFA || i->is.modrm == 0xEA))) {
+        p->compared = true;
+        p->other = operand[0];
+        if (i->is.modrm == 0xEA) { /* SUB EDX: a switch counts down */
+            p->reason -= p->other;
+            p->other = 0;
+        }
+    } else if (is_edx && one_byte(i, 0x85) && i->is.modrm == 0xD2) {
+        p->compared = true;
+        p->other = 0;
+    } else {
+        p->compared = p->compared && is_conditional(i);
+        p->knows_reason = p->knows_reason && !is_call(i) && !changes_edx(i);
+    }
+}
+
+/* Whether a jump after a comparison of the reason is taken: 1, or 0 if not, or -1 if that is not known. */
+static int takes_jump(const path *p, const instruction *i)
+{
+    if (!p->compared) {
+        return -1;
+    }
+    switch (i->is.opcode & 0xF) {
+    case 2:
+        return p->reason < p->other;
+    case 3:
+        return p->reason >= p->other;
+    case 4:
+        return p->reason == p->other;
+    case 5:
+        return p->reason != p->other;
+    case 6:
+        return p->reason <= p->other;
+    case 7:
+        return p->reason > p->other;
+    default:
+        return -1;
+    }
+}
+
+/* A call. The path goes on after it only once the called function is known. Returns whether it may go on at once. */
+static bool follow_call(walk *w, path *p, const instruction *i)
+{
+    function *f = &w->functions[p->number];
+    f->calls = true;
+    if (p->asked) {
+        return true;
+    }
+    if (is_table(w, p->taken.first, p->taken.second)) {
+        push_after_call(w, p, i->next, NOBODY);
+        enter_table(w, p->taken.first, p->taken.second, p->number);
+        return false;
+    }
+    if (!one_byte(i, 0xE8)) {
+        w->reach->through_pointers += fixed_address(w, i) == 0;
+        return true;
+    }
+    uint32_t target = branch_target(i);
+    if (target == i->next) { /* CALL next, POP: how 32-bit code learns where it is */
+        return true;
+    }
+    uint32_t callee = is_code(w, target) ? function_at(w, target, p->number, DW_ROOT_NONE) : NOBODY;
+    push_after_call(w, p, i->next, callee);
+    (void)enter(w, target, p->number, DW_ROOT_NONE);
+    return false;
+}
+
+/* A jump out of a function calls another one, whose answer is that of this one. */
+static void leave_by_jump(walk *w, const path *p, uint32_t target)
+{
+    uint32_t callee = p->asked ? NOBODY : enter(w, target, p->number, DW_ROOT_NONE);
+    if (callee != NOBODY && answers(&w->functions[callee])) {
+        mark_asking(w, &w->functions[p->number]);
+    }
+}
+
+static bool is_inside(const function *f, uint32_t rva)
+{
+    return rva >= f->begin && rva < f->end;
+}
+
+/* A jump with a condition: one side now, the other one later. */
+static void branch(walk *w, path *p, const instruction *i)
+{
+    uint32_t target = branch_target(i);
+    int taken = takes_jump(p, i);
+    bool is_near = is_inside(&w->functions[p->number], target);
+    /* A static that is initialised when it is first met (MSVC): JG leads to that, and it runs first. */
+    bool target_first = is_near && p->guarded && (i->is.opcode & 0xF) == 0xF;
+    uint32_t now = target_first || (taken == 1 && is_near) ? target : i->next;
+    uint32_t later = now == target ? i->next : target;
+    p->rva = now;
+    if (taken != -1 && is_near) {
+        return;
+    }
+    if (!is_near) {
+        leave_by_jump(w, p, target);
+        return;
+    }
+    todo what = {.rva = later, .function = p->number, .callee = NOBODY, .asked = p->asked, .given = p->taken};
+    push(w, what);
+}
+
+/* Where the path goes from an instruction. Returns whether it goes on, at p->rva. */
+static bool go_on(walk *w, path *p, const instruction *i)
+{
+    const function *f = &w->functions[p->number];
+    p->rva = i->next;
+    if (is_call(i)) {
+        bool goes_on = follow_call(w, p, i);
+        arguments none = NOTHING_GIVEN;
+        p->taken = none;
+        return goes_on;
+    }
+    if (is_conditional(i)) {
+        branch(w, p, i);
+        return true;
+    }
+    if (one_byte(i, 0xE9) || one_byte(i, 0xEB)) {
+        uint32_t target = branch_target(i);
+        if (is_inside(f, target)) {
+            p->rva = target;
+            return true;
+        }
+        leave_by_jump(w, p, target);
+        return false;
+    }
+    bool ends = one_byte(i, 0xC3) || one_byte(i, 0xC2) || is_jump_through_pointer(i) || isa_stops(&i->is);
+    return !ends && i->next != f->end; /* after a call that never returns, another function begins */
+}
+
+static void walk_path(walk *w, path *p)
+{
+    for (;;) {
+        instruction i;
+        uint64_t offset;
+        if (!read_instruction(w, p->rva, &i, &offset) || i.is.row == ISA_NO_ROW) {
+            return;
+        }
+        uint8_t *walked = p->asked ? w->walked_asked : w->walked;
+        if (test_bit(walked, offset)) {
+            return;
+        }
+        set_bit(walked, offset);
+        w->functions[p->number].instructions++;
+        w->reach->instructions++;
+        if (isa_asks(&i.is)) {
+            mark_asking(w, &w->functions[p->number]);
+            p->asked = true;
+        }
+        if (!p->asked) {
+            record_need(w, &i, p->number);
+        }
+        p->asked = look_at_operands(w, p, &i) || p->asked;
+        follow_reason(w, p, &i);
+        if (!go_on(w, p, &i)) {
+            return;
+        }
+        p->guarded = one_byte(&i, 0x39) && fixed_address(w, &i) != 0;
+    }
+}
+
+/* Take up what was left: a branch, a function, or what follows a call. */
+static void resume(walk *w, const todo *what)
+{
+    const function *f = &w->functions[what->function];
+    bool is_called_by_loader = f->caller == NOBODY && what->rva == f->begin;
+    path p = {.rva = what->rva,
+              .number = what->function,
+              .asked = what->asked,
+              .knows_reason = is_called_by_loader && w->wide,
+              .reason = PROCESS_ATTACH,
+              .taken = NOTHING_GIVEN};
+    if (what->callee == NOBODY) {
+        p.taken = what->given;
+    } else if (!p.asked && answers(&w->functions[what->callee]) && what->given.constant != ISA_ASKS_FAST_FAIL) {
+        bool learns = what->given.own_stack || uses_answer(w, what->rva);
+        if (what->given.first != 0) {
+            add_global(w, what->given.first, OBJECT);
+        }
+        if (what->given.second != 0) {
+            add_global(w, what->given.second, OBJECT);
+        }
+        if (learns) {
+            mark_asking(w, &w->functions[what->function]);
+            p.asked = true;
+        }
+    }
+    walk_path(w, &p);
+}
+
+/* ---- the walk --------------------------------------------------------------------------------------------------- */
+
+/* What the loader calls: TLS callbacks, then the entry point. The last one pushed is walked first. */
+static void push_roots(walk *w)
+{
+    enum { MOST = 64 };
+    if (w->image->entry_point != 0) {
+        (void)enter(w, w->image->entry_point, NOBODY, DW_ROOT_ENTRY);
+    }
+    uint32_t width = w->wide ? 8 : 4, callbacks[MOST], count = 0;
+    dw_directory directory = pe_directory(w->image, DW_DIRECTORY_TLS);
+    bool held = false;
+    uint32_t list = directory.rva ? pointer_at(w, directory.rva + 3 * width, &held) : 0;
+    for (; list != 0 && count < MOST; count++) {
+        callbacks[count] = pointer_at(w, list + count * width, &held);
+        if (callbacks[count] == 0) {
+            break;
+        }
+    }
+    while (count > 0) {
+        (void)enter(w, callbacks[--count], NOBODY, DW_ROOT_TLS);
+    }
+}
+
+static void clear(void *memory, uint64_t size)
+{
+    uint64_t *words = memory; /* every part of the room is a multiple of 8 bytes */
+    for (uint64_t i = 0; i < size / 8; i++) {
+        words[i] = 0;
+    }
+}
+
+static uint64_t bitmap_size(const dw_image *image)
+{
+    return ((image->size >> 6) + 1) * 8;
+}
+
+static void walk_once(walk *w)
+{
+    clear(w->walked, bitmap_size(w->image));
+    clear(w->walked_asked, bitmap_size(w->image));
+    w->reach->needs = w->reach->instructions = w->reach->through_pointers = 0;
+    w->changed = false;
+    w->budget = w->image->size;
+    for (uint32_t i = 0; i < w->reach->functions; i++) {
+        w->functions[i].needs[0] = w->functions[i].needs[1] = 0;
+        w->functions[i].instructions = 0;
+    }
+    push_roots(w);
+    while (w->pending_count > 0) {
+        todo what = w->pending[--w->pending_count];
+        resume(w, &what);
+    }
+    w->reach->rounds++;
+}
+
+/* A power of two that is at least twice as large. */
+static uint32_t table_size(uint32_t capacity)
+{
+    uint32_t size = 64;
+    while (size < 2 * capacity) {
+        size *= 2;
+    }
+    return size;
+}
+
+static uint64_t padded(uint64_t size)
+{
+    return (size + 7) & ~(uint64_t)7;
+}
+
+uint64_t dw_reached_room(const dw_image *image, uint32_t functions)
+{
+    uint32_t table = table_size(functions);
+    return 2 * bitmap_size(image) + padded((uint64_t)functions * sizeof(function)) +
+           padded((uint64_t)functions * PENDING_PER_FUNCTION * sizeof(todo)) +
+           padded((uint64_t)table * sizeof(uint32_t)) + padded((uint64_t)table * KNOWN_PER_FUNCTION * sizeof(uint32_t));
+}
+
+dw_reach dw_reached(const dw_image *image, uint8_t *room, uint32_t functions, dw_need *needs, uint32_t capacity)
+{
+    dw_reach reach = {0};
+    uint32_t table = table_size(functions);
+    walk w = {.image = image, .reach = &reach, .needs = needs, .capacity = capacity, .wide = image->magic == 0x20B};
+    bool is_x86 = image->machine == 0x8664 || image->machine == 0x14C;
+    if (!is_x86 || image->chpe_metadata != 0) {
+        return reach;
+    }
+    w.walked = room;
+    w.walked_asked = room += bitmap_size(image);
+    w.functions = (function *)(void *)(room += bitmap_size(image));
+    w.function_capacity = functions;
+    w.pending = (todo *)(void *)(room += padded((uint64_t)functions * sizeof(function)));
+    w.pending_capacity = functions * PENDING_PER_FUNCTION;
+    w.index = (uint32_t *)(void *)(room += padded((uint64_t)w.pending_capacity * sizeof(todo)));
+    w.index_mask = table - 1;
+    w.globals = (uint32_t *)(void *)(room + padded((uint64_t)table * sizeof(uint32_t)));
+    w.globals_mask = table * KNOWN_PER_FUNCTION - 1;
+    do {
+        walk_once(&w);
+    } while (w.changed && !reach.incomplete && reach.rounds < MOST_ROUNDS);
+    for (uint32_t i = 0; i < reach.functions; i++) {
+        reach.asking += w.functions[i].questions || w.functions[i].reads;
+    }
+    return reach;
+}
