@@ -330,6 +330,11 @@ bool isa_is_special(const isa_instruction *found)
     return found->kind != ISA_KIND_PLAIN;
 }
 
+bool isa_is_old_vector(const isa_instruction *found)
+{
+    return found->encoding == ISA_LEGACY && isa_old_vectors[found->set];
+}
+
 bool isa_asks_windows(const dw_image *image, uint32_t slot)
 {
     enum { HINT = 2 };

@@ -73,6 +73,9 @@ enum {
 /* Whether the image's address table holds, at an RVA, a function of Windows that tells what the processor offers. */
 bool isa_asks_windows(const dw_image *image, uint32_t slot);
 
+/* Whether it works on XMM registers in the encoding of SSE: compilers do not mix that with VEX. */
+bool isa_is_old_vector(const isa_instruction *found);
+
 /* What is listed of a function in the exception directory of x64. */
 typedef struct isa_function {
     uint32_t begin;         /* RVAs */

@@ -162,6 +162,8 @@ def header(source: dict[str, Any]) -> str:
         + ",\n".join(table(shapes[key]) for key in tables.maps)
         + "};",
     ]
+    old = source["old_vectors"]["is"]
+    parts.append(f"static const uint8_t isa_old_vectors[ISA_SETS] = {table(int(each in old) for each in tables.sets)};")
     questions = source["questions"]["functions"]
     longest = max(map(len, questions)) + 1
     parts.append(f"enum {{\n    ISA_QUESTIONS = {len(questions)},\n    ISA_LONGEST_QUESTION = {longest}\n}};")

@@ -39,17 +39,19 @@ typedef struct function {
     bool questions;         /* it asks, or uses an answer */
     bool reads;             /* it reads what an asking function has written */
     bool calls;
+    bool old_vectors;       /* it uses XMM registers by other encodings than VEX and EVEX */
 } function;
 
 /* Addresses and constants that code has taken since its last call: what it gives to the next one. */
 typedef struct arguments {
     uint32_t first;         /* RVA in RCX, or the lower of two; 0 if none */
     uint32_t second;        /* RVA in RDX, or the higher of two */
+    uint32_t recent[2];     /* RVAs that were taken into any register: the one before last, and the last */
     uint32_t constant;      /* in ECX, or pushed last; NOBODY if none */
     bool own_stack;         /* also one of its own variables */
 } arguments;
 
-#define NOTHING_GIVEN {0, 0, NOBODY, false}
+#define NOTHING_GIVEN {0, 0, {0, 0}, NOBODY, false}
 
 /* Code that is still to be walked. */
 typedef struct todo {
@@ -605,6 +607,7 @@ static void record_need(walk *w, const instruction *i, uint32_t number)
 {
     function *f = &w->functions[number];
     uint64_t bit = (uint64_t)1 << (i->is.set & 63);
+    f->old_vectors = f->old_vectors || isa_is_old_vector(&i->is);
     if (i->is.set == 0 || isa_is_special(&i->is) || (f->needs[i->is.set >> 6] & bit)) {
         return;
     }
@@ -615,7 +618,8 @@ static void record_need(walk *w, const instruction *i, uint32_t number)
                         .caller = f->caller == NOBODY ? 0 : w->functions[f->caller].begin,
                         .root = f->root,
                         .kind = f->kind,
-                        .set = i->is.set};
+                        .set = i->is.set,
+                        .mixed = i->is.encoding == ISA_VEX || i->is.encoding == ISA_EVEX};
         w->needs[w->reach->needs] = need;
     }
     w->reach->needs++;
@@ -624,20 +628,15 @@ static void record_need(walk *w, const instruction *i, uint32_t number)
 /* An address is taken, or a constant pointer is read: an argument, a list of constructors, or part of a table. */
 static void take_address(walk *w, path *p, const instruction *i, uint32_t target)
 {
-    function *f = &w->functions[p->number];
     if (p->asked && is_writable(w, target)) {
         add_global(w, target, GLOBAL);
     }
     enter_constructors(w, target, p->number);
-    uint32_t before = p->taken.first;
+    p->taken.recent[0] = p->taken.recent[1];
+    p->taken.recent[1] = target;
     if (!w->wide) {
         p->taken.first = p->taken.second < target ? p->taken.second : target;
         p->taken.second = p->taken.second < target ? target : p->taken.second;
-    } else if (f->kind == DW_ROOT_TLS && f->root == f->begin) { /* __dyn_tls_init walks its table itself */
-        if (is_table(w, before, target)) {
-            enter_table(w, before, target, p->number);
-        }
-        p->taken.first = target;
     } else if (reg_of(i) == 1) {
         p->taken.first = target;
     } else if (reg_of(i) == 2) {
@@ -652,6 +651,19 @@ static void take_constant(path *p, const instruction *i)
         p->taken.constant = pe_u32(i->code + i->is.operand_at);
     } else if (one_byte(i, 0x6A)) {
         p->taken.constant = i->code[i->is.operand_at];
+    }
+}
+
+/* A loop over a table, in place of a call of _initterm: two addresses are taken and compared. */
+static void look_for_loop(walk *w, const path *p, const instruction *i)
+{
+    uint32_t one = p->taken.recent[0], other = p->taken.recent[1];
+    bool compares = (one_byte(i, 0x39) || one_byte(i, 0x3B)) && i->is.modrm >= 0xC0;
+    if (compares && one != 0 && other != 0 && !p->asked) {
+        uint32_t from = one < other ? one : other, to = one < other ? other : one;
+        if (is_table(w, from, to)) {
+            enter_table(w, from, to, p->number);
+        }
     }
 }
 
@@ -833,14 +845,13 @@ static void branch(walk *w, path *p, const instruction *i)
     bool is_near = is_inside(&w->functions[p->number], target);
     /* A static that is initialised when it is first met (MSVC): JG leads to that, and it runs first. */
     bool target_first = is_near && p->guarded && (i->is.opcode & 0xF) == 0xF;
-    uint32_t now = target_first || (taken == 1 && is_near) ? target : i->next;
-    uint32_t later = now == target ? i->next : target;
-    p->rva = now;
-    if (taken != -1 && is_near) {
-        return;
-    }
-    if (!is_near) {
+    bool now_target = target_first || (taken == 1 && is_near);
+    uint32_t later = now_target ? i->next : target;
+    p->rva = now_target ? target : i->next;
+    if (!is_near && taken != 0) {
         leave_by_jump(w, p, target);
+    }
+    if (!is_near || taken != -1) {
         return;
     }
     todo what = {.rva = later, .function = p->number, .callee = NOBODY, .asked = p->asked, .given = p->taken};
@@ -899,6 +910,7 @@ static void walk_path(walk *w, path *p)
         }
         p->asked = look_at_operands(w, p, &i) || p->asked;
         follow_reason(w, p, &i);
+        look_for_loop(w, p, &i);
         if (!go_on(w, p, &i)) {
             return;
         }
@@ -959,6 +971,77 @@ static void push_roots(walk *w)
     }
 }
 
+/* ---- questions that nothing needs to lead to --------------------------------------------------------------------- */
+
+/* Whether one of eight bytes may be the second of CPUID, 0F A2. */
+static bool may_hold_cpuid(const uint8_t *bytes)
+{
+    uint64_t word = pe_u64(bytes) ^ 0xA2A2A2A2A2A2A2A2u;
+    return ((word - 0x0101010101010101u) & ~word & 0x8080808080808080u) != 0;
+}
+
+/* Whether the function of a place really executes CPUID there. Places that only look so are data or operands. */
+static bool executes(walk *w, uint32_t begin, uint32_t rva)
+{
+    while (begin < rva) {
+        instruction i;
+        uint64_t offset;
+        begin += read_instruction(w, begin, &i, &offset) ? i.is.length : 1u;
+    }
+    return begin == rva;
+}
+
+/* The last listed function that begins at or before a place; false if it ends before that. */
+static bool listed_around(const walk *w, uint32_t rva, isa_function *found)
+{
+    uint32_t low = 0, high = isa_function_count(w->image);
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (isa_function_at(w->image, middle, found) && found->begin <= rva) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low > 0 && isa_function_at(w->image, low - 1, found) && rva < found->end;
+}
+
+/* Learn what a function writes that executes CPUID, whoever calls it. Where nothing lists it, from CPUID on. */
+static void learn_from(walk *w, uint32_t rva, uint32_t *last)
+{
+    isa_function listed;
+    bool is_listed = listed_around(w, rva, &listed);
+    if (is_listed && (listed.begin < *last || !executes(w, listed.begin, rva))) {
+        return;
+    }
+    uint32_t begin = is_listed ? listed.begin : rva;
+    uint32_t number = function_at(w, begin, NOBODY, DW_ROOT_NONE);
+    if (number != NOBODY) {
+        todo what = {.rva = begin, .function = number, .callee = NOBODY, .asked = true, .given = NOTHING_GIVEN};
+        w->functions[number].questions = true;
+        *last = is_listed ? listed.end : *last;
+        push(w, what);
+    }
+}
+
+static void push_questions(walk *w)
+{
+    uint32_t last = 0;
+    for (uint32_t index = 0; index < w->image->section_count; index++) {
+        dw_section section = pe_section(w->image, index);
+        uint64_t offset;
+        uint32_t held = 0;
+        const uint8_t *code = section.characteristics & SECTION_CODE ? code_at(w, section.rva, &offset, &held) : NULL;
+        for (uint32_t at = 0; code && at + 8 <= held; at += may_hold_cpuid(code + at) ? 1 : 8) {
+            if (at > 0 && code[at] == 0xA2 && code[at - 1] == 0x0F) {
+                learn_from(w, section.rva + at - 1, &last);
+            }
+        }
+    }
+}
+
+/* ---- the whole walk ---------------------------------------------------------------------------------------------- */
+
 static void clear(void *memory, uint64_t size)
 {
     uint64_t *words = memory; /* every part of the room is a multiple of 8 bytes */
@@ -970,6 +1053,21 @@ static void clear(void *memory, uint64_t size)
 static uint64_t bitmap_size(const dw_image *image)
 {
     return ((image->size >> 6) + 1) * 8;
+}
+
+static void walk_pending(walk *w)
+{
+    while (w->pending_count > 0) {
+        todo what = w->pending[--w->pending_count];
+        resume(w, &what);
+    }
+}
+
+/* What asking functions write is known before the walk, as far as they can be found. */
+static void learn_questions(walk *w)
+{
+    push_questions(w);
+    walk_pending(w);
 }
 
 static void walk_once(walk *w)
@@ -984,10 +1082,7 @@ static void walk_once(walk *w)
         w->functions[i].instructions = 0;
     }
     push_roots(w);
-    while (w->pending_count > 0) {
-        todo what = w->pending[--w->pending_count];
-        resume(w, &what);
-    }
+    walk_pending(w);
     w->reach->rounds++;
 }
 
@@ -1033,11 +1128,16 @@ dw_reach dw_reached(const dw_image *image, uint8_t *room, uint32_t functions, dw
     w.index_mask = table - 1;
     w.globals = (uint32_t *)(void *)(room + padded((uint64_t)table * sizeof(uint32_t)));
     w.globals_mask = table * KNOWN_PER_FUNCTION - 1;
+    learn_questions(&w);
     do {
         walk_once(&w);
     } while (w.changed && !reach.incomplete && reach.rounds < MOST_ROUNDS);
     for (uint32_t i = 0; i < reach.functions; i++) {
-        reach.asking += w.functions[i].questions || w.functions[i].reads;
+        reach.asking += w.functions[i].instructions > 0 && (w.functions[i].questions || w.functions[i].reads);
+    }
+    for (uint32_t i = 0; i < reach.needs && i < capacity; i++) {
+        const function *f = &w.functions[*place_of_function(&w, needs[i].function) - 1];
+        needs[i].mixed = needs[i].mixed && f->old_vectors;
     }
     return reach;
 }

@@ -50,7 +50,7 @@ _RESOURCE = struct.Struct("=4I")
 _TEXT = struct.Struct("=II")
 _INSTRUCTION = struct.Struct("=QHBB4x")
 _ISA_USE = struct.Struct("=QII")
-_NEED = struct.Struct("=6I")
+_NEED = struct.Struct("=7I")
 _EVENT = struct.Struct("=3Q8I16s")  # dw_event up to its text
 
 
@@ -232,7 +232,7 @@ class File:
 
     def reached(self) -> tuple[Any, list[Need]]:
         """Its dw_reach, and what the code that runs at load needs, in the order in which it is met."""
-        functions, needs = 4096, 4096
+        functions, needs = max(2048, self.facts.size >> 12), 4096
         while True:
             found = ffi.new("dw_need[]", needs)
             room = ffi.new("uint8_t[]", lib.dw_reached_room(self.facts, functions))
@@ -290,7 +290,9 @@ class Use(NamedTuple):
 
 
 class Need(NamedTuple):
-    """A dw_need: RVAs of an instruction, its function, who led there and what the loader calls; a kind of that; a set."""
+    """A dw_need: RVAs of an instruction, its function, who led there and what the loader calls; the kind of that; the
+    number of a set; whether the function mixes encodings.
+    """
 
     rva: int
     function: int
@@ -298,6 +300,7 @@ class Need(NamedTuple):
     root: int
     kind: int
     set: int
+    mixed: int
 
 
 def instructions(code: bytes, bits: int) -> list[Instruction]:
