@@ -23,10 +23,10 @@ _LARGEST = 1 << 20  # bytes; of all leaves of a processor with hundreds of threa
 _FORMS = "the output of `depwalk cpu --dump` or `cpuid -r`, or a listing of AIDA64 or InstLatx64"
 _HEX = r"([0-9a-f]{1,8})"
 _CPUID_R = re.compile(rf"0x{_HEX} 0x{_HEX}: eax=0x{_HEX} ebx=0x{_HEX} ecx=0x{_HEX} edx=0x{_HEX}")
-_AIDA64 = re.compile(rf"cpuid {_HEX}: {_HEX}-{_HEX}-{_HEX}-{_HEX}(?: \[sl {_HEX}\])?(?: .*)?")
+_AIDA64 = re.compile(rf"cpuid {_HEX}:? {_HEX}-{_HEX}-{_HEX}-{_HEX}(?: \[sl {_HEX}\])?(?: .*)?")
 _XCR0 = re.compile(r"xcr0: 0x([0-9a-f]{1,16})")
 _LIKE_A_LEAF = re.compile(r"0x[0-9a-f]+ 0x|cpuid [0-9a-f]{8}|xcr0:")
-_NEXT_CPU = re.compile(r"cpu [1-9]\d*:|-+\[ logical cpu #[1-9]")
+_NEXT_CPU = re.compile(r"cpu [1-9]\d*:|.*logical cpu #[1-9]|cpuid registers \(cpu #[2-9]")
 
 _RANGES = (0x0, 0x40000000, 0x80000000)
 _MOST_LEAVES = 0x100  # of a range
