@@ -56,6 +56,15 @@ class Lack(NamedTuple):
     in_cpu: bool
 
 
+class Emulation(NamedTuple):
+    """What a Windows for Arm offers to processes of another architecture: features that it may have, or has not."""
+
+    process: str  # x64 or x86
+    windows: tuple[str, ...]  # the versions that run such processes
+    may_have: tuple[str, ...]
+    has_not: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Cpu:
     """An x86 processor by its answers. A leaf that was not recorded counts as one that the processor has not got.
@@ -211,6 +220,22 @@ def levels() -> tuple[str, ...]:
 def models() -> tuple[str, ...]:
     """The processors that --cpu knows by name."""
     return tuple(sorted(_model_files(), key=str.lower))
+
+
+def emulations() -> tuple[Emulation, ...]:
+    """What emulation on an Arm64 processor offers, as far as that is published."""
+    return tuple(
+        Emulation(row["process"], tuple(row["windows"]), tuple(row.get("may_have", ())), tuple(row.get("has_not", ())))
+        for row in tables.table("cpu.toml")["emulation"]
+    )
+
+
+def group(name: str) -> str:
+    """The heading under which a person looks for a feature: a level, AVX, AVX-512, AMX, or "" for all others."""
+    for level, features in tables.table("cpu.toml")["level"].items():
+        if name in features:
+            return str(level)
+    return {"avx": "AVX", "avx512": "AVX-512", "amx": "AMX"}.get(_features()[name].get("state"), "")
 
 
 def label(name: str) -> str:
