@@ -5,7 +5,6 @@ The leaves and XCR0 are all there is to know: a processor of which somebody wrot
 
 from __future__ import annotations
 
-import difflib
 import os
 import struct
 from dataclasses import dataclass
@@ -110,8 +109,8 @@ class Cpu:
 
     @property
     def avx10(self) -> int | None:
-        """The version of AVX10; None without it."""
-        return self._answer(0x24, 0)[1] & 0xFF if self.feature("avx10").in_cpu else None
+        """The version of AVX10; None without it, and where its leaf was not recorded."""
+        return (self._answer(0x24, 0)[1] & 0xFF or None) if self.feature("avx10").in_cpu else None
 
     def feature(self, name: str) -> Feature:
         """What there is of a feature of data/cpu.toml. Raises KeyError for any other name."""
@@ -263,6 +262,8 @@ def brand() -> str | None:
 def _of_file(text: str, known: Mapping[str, str]) -> Cpu:
     if os.path.isfile(text):
         return read(text, os.path.basename(text))
+    import difflib
+
     near = difflib.get_close_matches(text.lower(), known, 1)
     meant = f"did you mean {known[near[0]]}? It" if near else "it"
     raise ValueError(f"unknown processor {text!r}: {meant} is {choices.CPU}; models: {', '.join(models())}")

@@ -21,9 +21,9 @@ Registers = tuple[int, int, int, int]
 
 _LARGEST = 1 << 20  # bytes; of all leaves of a processor with hundreds of threads
 _FORMS = "the output of `depwalk cpu --dump` or `cpuid -r`, or a listing of AIDA64 or InstLatx64"
-_HEX = r"([0-9a-f]{1,8})"
-_CPUID_R = re.compile(rf"0x{_HEX} 0x{_HEX}: eax=0x{_HEX} ebx=0x{_HEX} ecx=0x{_HEX} edx=0x{_HEX}")
-_AIDA64 = re.compile(rf"cpuid {_HEX}:? {_HEX}-{_HEX}-{_HEX}-{_HEX}(?: \[sl {_HEX}\])?(?: .*)?")
+_HEX, _NUMBER = r"([0-9a-f]{8})", r"([0-9a-f]{1,8})"
+_CPUID_R = re.compile(rf"0x{_HEX} 0x{_NUMBER}: eax=0x{_HEX} ebx=0x{_HEX} ecx=0x{_HEX} edx=0x{_HEX}")
+_AIDA64 = re.compile(rf"cpuid {_HEX}:? {_HEX}-{_HEX}-{_HEX}-{_HEX}(?: \[sl {_NUMBER}\])?(?: .*)?")
 _XCR0 = re.compile(r"xcr0: 0x([0-9a-f]{1,16})")
 _LIKE_A_LEAF = re.compile(r"0x[0-9a-f]+ 0x|cpuid [0-9a-f]{8}|xcr0:")
 _NEXT_CPU = re.compile(r"cpu [1-9]\d*:|.*logical cpu #[1-9]|cpuid registers \(cpu #[2-9]")
@@ -61,7 +61,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[Leaf, Registers], int | Non
     if len(data) > _LARGEST:
         raise ValueError(f"{path}: larger than {_LARGEST >> 20} MB; a dump of a processor is {_FORMS}")
     try:
-        return parse(_decoded(data))
+        return parse(decoded(data))
     except ValueError as error:
         raise ValueError(f"{path}{error}") from None
 
@@ -120,8 +120,8 @@ def _subleaves(cpuid: Callable[[int, int], Registers | None], leaf: int) -> Iter
             return
 
 
-def _decoded(data: bytes) -> str:
-    """PowerShell's > writes UTF-16."""
+def decoded(data: bytes) -> str:
+    """The text of a file: > in Windows PowerShell writes UTF-16. What cannot be decoded is replaced."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")
     return data.decode("utf-8-sig", "replace")

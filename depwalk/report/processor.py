@@ -38,11 +38,11 @@ def not_x86(width: int) -> list[Line]:
     """What is said on a processor of another kind, such as Arm64: what emulation offers."""
     lines = [*wrap(NOT_X86, width)]
     for offered in cpu.emulations():
-        fact = f"Windows {' and '.join(offered.windows)} for Arm emulates {offered.process} processes"
+        fact = f"{offered.process} processes are emulated by Windows {' and '.join(offered.windows)} for Arm"
         if offered.may_have:
-            fact += f", which may be offered {_labels(offered.may_have)}"
+            fact += f"; they may have {_labels(offered.may_have)}"
         if offered.has_not:
-            fact += f", without {_labels(offered.has_not)}"
+            fact += f"; they do not have {_labels(offered.has_not, ' or ')}"
         lines += wrap(f"{fact}.", width, "  - ", "    ")
     told = "In an x64 or x86 Python `python -m depwalk cpu` shows what this Windows really offers to such a process."
     return [*lines, *wrap(told, width)]

@@ -84,10 +84,8 @@ def _windows(choice: Choice, machine: Machine | None) -> Windows:
 
 
 def _cpu(choice: Choice, architecture: str, *, live: bool) -> Cpu | None:
-    if choice.cpu is not None:
-        asked = cpu.named(choice.cpu)
-        return asked if architecture != "arm64" else None  # an Arm64 process executes no x86 instruction
-    return cpu.live() if live else None
+    found = cpu.named(choice.cpu) if choice.cpu is not None else cpu.live() if live else None
+    return None if architecture == "arm64" else found  # an Arm64 process executes no x86 instruction
 
 
 def _python(file: Image | None, choice: Choice, machine: Machine | None) -> Python | None:
