@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depwalk import choices, core, tables
-from depwalk.cpu import dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -162,6 +161,8 @@ def live() -> Cpu | None:
 
 def live_in_full() -> Cpu | None:
     """The processor that runs this with every leaf that it has, for a dump; None if it is no x86."""
+    from depwalk.cpu import dump
+
     leaves = dump.every_leaf(core.cpuid)
     return None if leaves is None else Cpu(leaves, _live_xcr0(leaves), LIVE)
 
@@ -204,6 +205,8 @@ def named(text: str) -> Cpu:
 
 def read(path: str | os.PathLike[str], name: str) -> Cpu:
     """The processor of a dump. Raises ValueError with a sentence for a person, also for a file that cannot be read."""
+    from depwalk.cpu import dump
+
     leaves, xcr0 = dump.read(path)
     if xcr0 is None and _bit(leaves[1, 0][2], _OSXSAVE):
         low, _, _, high = leaves.get((0xD, 0), _ABSENT)  # what the processor supports
@@ -261,7 +264,7 @@ def brand() -> str | None:
 
 def _of_file(text: str, known: Mapping[str, str]) -> Cpu:
     if os.path.isfile(text):
-        return read(text, os.path.basename(text))
+        return read(text, text)  # as it was given: no path is a name that --cpu knows
     import difflib
 
     near = difflib.get_close_matches(text.lower(), known, 1)

@@ -116,7 +116,7 @@ def test_a_dump_is_what_cpuid_r_prints_and_a_line_for_xcr0() -> None:
 
 def test_of_cpuid_r_the_first_processor_is_read(tmp_path: Path) -> None:
     found = read(CPUID_R, tmp_path)
-    assert (found.level(), found.vendor, found.name) == ("x86-64-v3", "GenuineIntel", "cpu.txt")
+    assert (found.level(), found.vendor) == ("x86-64-v3", "GenuineIntel")
     assert (7, 1) not in found.leaves
 
 

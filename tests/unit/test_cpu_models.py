@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
 from depwalk import cpu, tables
+from depwalk.cpu import dump
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # (level, features it is known for, features it is known to lack). Who says so in public: (q) qemu's table of its models
 # by level, docs/system/cpu-models-x86-abi.csv, for the same microarchitecture; (m) docs.rs/crate/multiversed,
@@ -120,12 +125,20 @@ def test_a_name_that_is_nothing_is_told_all_that_there_is() -> None:
     assert [name for name in ("live", "x86-64-v1", "dump", *cpu.models()) if name not in said] == []
 
 
-def test_a_name_goes_before_a_file_of_that_name(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_name_goes_before_a_file_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "Nehalem").write_text("no dump")
     monkeypatch.chdir(tmp_path)
     assert cpu.named("Nehalem").level() == "x86-64-v2"
     with pytest.raises(ValueError, match="not in it"):
         cpu.named("./Nehalem")
+
+
+def test_a_dump_is_called_as_it_was_given_and_never_the_live_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "live").write_text(dump.write(cpu.named("Atom").leaves, None, []))
+    assert cpu.named("./live").name == "./live"
 
 
 def test_live_on_another_processor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
