@@ -31,20 +31,21 @@ def diagnose(
     dll_dirs: Sequence[str] = (),
     search_path: Sequence[str] | None = None,
     runtimes: Sequence[str] = (),
+    cpu: str | None = None,
     load: bool = True,
     timeout: float = choices.TIMEOUT,
 ) -> Result:
     """Say whether a file loads, and if not, why. The arguments are the options of the command line.
 
     `search_path` are the entries of a PATH to assume; `timeout` is in seconds. Raises depwalk.image.UnreadableFile for
-    what is no PE file, and ValueError for a Windows, Python or runtime that is not known.
+    what is no PE file, and ValueError for a Windows, Python, runtime or processor that is not known.
     """
     from depwalk import result
     from depwalk.cli.options import machine
     from depwalk.target.choose import Choice, choose
 
     entries = None if search_path is None else tuple(search_path)
-    choice = Choice(windows, root, python, tuple(dll_dirs), entries, tuple(runtimes))
+    choice = Choice(windows, root, python, tuple(dll_dirs), entries, tuple(runtimes), cpu)
     return result.diagnose(path, lambda file: choose(file, choice, machine()), load=load, timeout=timeout)
 
 

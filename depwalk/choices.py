@@ -5,6 +5,7 @@ from __future__ import annotations
 WINDOWS = "live|11|10|8.1|8|7[-N][-core][-x86|-arm64]"
 PYTHON = "a python.exe, or X.Y[t][-32|-arm64]"
 RUNTIME = "vc14[=14.38], vc12, vc11, vc10, vc9, vc8 or ucrt"
+CPU = "live, x86-64-v1 to v4, a model such as Nehalem, or the file of a dump"
 FORMATS = ("text", "json")
 LOADS, FAILS, USAGE, UNKNOWN = 0, 1, 2, 3  # exit statuses
 TIMEOUT = 30.0  # seconds that a load may take

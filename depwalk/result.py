@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from depwalk import choices, cpu, diagnosis, gather, gpu, graph, image, loader, package, search, wheel
+from depwalk import choices, diagnosis, gather, gpu, graph, image, loader, package, search, wheel
 from depwalk.target import Inferred, python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from depwalk.cpu import Cpu
     from depwalk.diagnosis import Basis, Finding, Verdict
     from depwalk.graph import Graph
     from depwalk.image import Image
@@ -42,10 +43,14 @@ class Result:
     distribution: Distribution | None
     load: LoadTrace | None
     elapsed_ms: float
-    cpu: str | None = None  # brand of this machine's processor, if it is the one in question
     imported: ImportTrace | None = None
     imported_as: str = ""  # the name whose import loads the file, if that is what was asked about
     optional: bool = False  # that import goes on without the file
+
+    @property
+    def cpu(self) -> Cpu | None:
+        """The processor that the file was judged for; None if nothing was assumed of it."""
+        return self.target.cpu
 
     @property
     def name(self) -> str:
@@ -264,7 +269,6 @@ def _result(path: str, evidence: diagnosis.Evidence, started: float, *, imported
         evidence.distribution,
         evidence.load,
         (time.perf_counter() - started) * 1000,
-        cpu.brand() if target.windows.live else None,
         evidence.imported,
         imported_as,
     )

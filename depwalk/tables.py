@@ -26,3 +26,14 @@ def lines(name: str) -> tuple[str, ...]:
     """The lines of a list or TSV table that are neither empty nor comments."""
     text = (_DATA / name).read_text("utf-8")
     return tuple(line for line in text.split("\n") if line and not line.startswith("#"))
+
+
+def path(*parts: str) -> Path:
+    """The path of a table."""
+    return _DATA.joinpath(*parts)
+
+
+@cache
+def names(directory: str) -> tuple[str, ...]:
+    """The names of the tables in a directory, sorted."""
+    return tuple(sorted(entry.name for entry in (_DATA / directory).iterdir()))

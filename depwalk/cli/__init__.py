@@ -42,6 +42,10 @@ def _command(name: str) -> Any:
         from depwalk.cli import run
 
         return run
+    if name == "cpu":
+        from depwalk.cli import cpu
+
+        return cpu
     from depwalk.cli import check
 
     return check

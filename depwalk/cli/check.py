@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from depwalk import choices
 from depwalk.cli import options as shared
+from depwalk.cli import output
 
 if TYPE_CHECKING:
     import argparse
@@ -75,15 +76,7 @@ def worst(statuses: list[int]) -> int:
 
 def write(reports: list[list[Result]], options: argparse.Namespace) -> int:
     """Print what was found out, a list for each target; the exit status says whether that could be done."""
-    try:
-        if reports:
-            _write(reports, options)
-        sys.stdout.flush()
-    except OSError as error:
-        _give_up_standard_output()
-        print(f"depwalk: {options.output or 'standard output'}: {error.strerror}", file=sys.stderr)
-        return choices.USAGE
-    return choices.LOADS
+    return output.deliver(lambda: _write(reports, options) if reports else None, options.output)
 
 
 def _is_name(target: str) -> bool:
@@ -109,12 +102,6 @@ def _import(name: str, options: argparse.Namespace) -> list[Result]:
         )
     except (image.UnreadableFile, ValueError, OSError) as error:
         raise UsageError(str(error)) from None
-
-
-def _give_up_standard_output() -> None:
-    """What could not be written would be tried again at exit, with a second complaint."""
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _check(path: str, options: argparse.Namespace) -> Result:
@@ -150,7 +137,7 @@ def _write(reports: list[list[Result]], options: argparse.Namespace) -> None:
         from depwalk.report import json
 
         lines = [json.render(result) for results in reports for result in results]
-        _print_plain(lines, options.output)
+        output.print_plain("".join(f"{line}\n" for line in lines), options.output)
         return
     from depwalk.cli.terminal import Terminal
     from depwalk.report.lines import Line
@@ -170,13 +157,3 @@ def _page(results: list[Result], options: argparse.Namespace, terminal: Terminal
         text.render, width=terminal.width, glyphs=terminal.glyphs, everything=options.all, verbose=options.verbose
     )
     return render(results[0]) if len(results) == 1 else text.several(results, render, terminal.width)
-
-
-def _print_plain(lines: list[str], output: str | None) -> None:
-    content = "".join(f"{line}\n" for line in lines)
-    if output is not None:
-        with open(output, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(content)
-        return
-    sys.stdout.buffer.write(content.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()

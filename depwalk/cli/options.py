@@ -42,6 +42,9 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help=f"a redistributable to assume: {choices.RUNTIME} (repeatable)",
     )
+    group.add_argument(
+        "--cpu", metavar="NAME", help=f"on which processor: {choices.CPU} (default: live on Windows, else any)"
+    )
 
 
 def add_site_option(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +89,7 @@ def choice(options: argparse.Namespace) -> Choice:
         dll_dirs=tuple(options.dll_dir),
         path=path_entries(options.path, ";") if options.path is not None else None,
         runtimes=tuple(options.with_runtime),
+        cpu=options.cpu,
     )
 
 

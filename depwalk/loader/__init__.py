@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from depwalk import core, search, snaps, tables
+from depwalk import core, cpu, search, snaps, tables
 from depwalk.loader.story import Mapped, Raised
 from depwalk.target.python import running_architecture
 
@@ -96,8 +96,10 @@ def can_load(path: str, target: Target) -> bool:
 
 
 def can_start(target: Target) -> bool:
-    """Whether the target's Python can be started here, with a core for it."""
+    """Whether the target's Python can be started here, on the processor that is asked about, with a core for it."""
     python = target.python
+    if target.cpu is not None and target.cpu.name != cpu.LIVE:
+        return False
     if sys.platform != "win32" or not target.windows.live or python is None or python.executable is None:
         return False
     return core.library_for(python.architecture, running_architecture()) is not None

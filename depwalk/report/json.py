@@ -81,7 +81,13 @@ def _environment(result: Result) -> dict[str, Any]:
             "assumed": python.executable is None or python.stand_in,
             "conda": python.conda,
         },
-        "cpu": {"brand": result.cpu} if target.windows.live else None,
+        "cpu": result.cpu
+        and {
+            "name": result.cpu.name,
+            "brand": result.cpu.brand(),
+            "level": result.cpu.level(),
+            "xcr0_assumed": result.cpu.xcr0_assumed,
+        },
         "architecture": target.architecture,
         "runtimes": list(target.runtimes),
         "search": [

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from depwalk.cpu import LIVE
 from depwalk.diagnosis import search_path
 from depwalk.report.lines import Line, shown, wrap
 from depwalk.report.tree import ASCII, Glyphs, Tree
@@ -146,6 +147,8 @@ def _program(trace: ImportTrace) -> str:
 
 def _basis(result: Result) -> str:
     where = result.target.windows.label
+    if result.cpu is not None and result.cpu.name != LIVE:
+        where += f" with processor {shown(result.cpu.name)}"
     process = result.target.python.label if result.target.python else f"a {result.target.architecture} process"
     if result.imported is not None:
         if not result.imported.python:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:
+    from depwalk.cpu import Cpu
     from depwalk.target.environment import Environment
     from depwalk.target.python import Python
     from depwalk.target.windows import Windows
@@ -38,6 +39,7 @@ class Target:
     loaded: tuple[str, ...] = ()  # files that the process has loaded before, in that order
     environment: Environment | None = None  # around that Python, None if nothing is known of it
     runtimes: tuple[str, ...] = ()  # redistributables assumed to be installed, as --with-runtime names them
+    cpu: Cpu | None = None  # None: nothing is assumed of the processor
 
     @property
     def added_directories(self) -> tuple[str, ...]:

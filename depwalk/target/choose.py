@@ -6,12 +6,13 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from depwalk import choices, runtimes
+from depwalk import choices, cpu, runtimes
 from depwalk.target import Target, environment, python, windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from depwalk.cpu import Cpu
     from depwalk.image import Image
     from depwalk.target.python import Python
     from depwalk.target.windows import Windows
@@ -40,6 +41,7 @@ class Choice:
     dll_dirs: tuple[str, ...] = ()
     path: tuple[str, ...] | None = None
     runtimes: tuple[str, ...] = ()
+    cpu: str | None = None
 
 
 def choose(file: Image | None, choice: Choice, machine: Machine | None) -> Target:
@@ -66,6 +68,7 @@ def choose(file: Image | None, choice: Choice, machine: Machine | None) -> Targe
         cwd=here.cwd if here else None,
         environment=environment.around(interpreter, file.path if file else None, here.variables if here else {}),
         runtimes=choice.runtimes,
+        cpu=_cpu(choice, architecture, live=system.live),
     )
 
 
@@ -78,6 +81,11 @@ def _windows(choice: Choice, machine: Machine | None) -> Windows:
     if machine is None:
         raise ValueError("this machine does not run Windows: choose a version with --windows, or a drive with --root")
     return windows.live(machine.system_root)
+
+
+def _cpu(choice: Choice, architecture: str, *, live: bool) -> Cpu | None:
+    found = cpu.named(choice.cpu) if choice.cpu is not None else cpu.live() if live else None
+    return None if architecture == "arm64" else found  # an Arm64 process executes no x86 instruction
 
 
 def _python(file: Image | None, choice: Choice, machine: Machine | None) -> Python | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pe_maker import pe
 
-from depwalk import image
+from depwalk import cpu, image
 from depwalk.target.choose import Choice, choose
 
 if TYPE_CHECKING:
@@ -49,6 +49,19 @@ def test_off_windows_the_python_is_read_off_the_file(name: str, facts: dict[str,
 
 def test_off_windows_the_windows_is_11() -> None:
     assert chosen().windows.name == "11"
+
+
+def test_off_windows_nothing_is_assumed_of_the_processor() -> None:
+    assert chosen().cpu is None
+
+
+@pytest.mark.parametrize("name", ["Nehalem", "x86-64-v3", "nehalem"])
+def test_a_processor_that_is_asked_for_is_that_of_the_target(name: str) -> None:
+    assert chosen(cpu=name).cpu == cpu.named(name)
+
+
+def test_an_arm64_process_has_no_x86_processor() -> None:
+    assert chosen(facts={"machine": "arm64"}, cpu="Nehalem").cpu is None
 
 
 @pytest.mark.parametrize(("machine", "architecture"), [("x64", "x64"), ("x86", "x86"), ("arm64", "arm64")])
@@ -92,6 +105,7 @@ def test_a_root_is_taken_in_place_of_a_version(make_pe: MakePE, tmp_path: Path) 
         ({"runtimes": ("vc12=12.0",)}, "unknown runtime 'vc12=12.0': only vc14 takes a version"),
         ({"root": "missing"}, "missing: there is no Windows"),
         ({"dll_dirs": ("missing",)}, "missing: no such directory (--dll-dir)"),
+        ({"cpu": "8086"}, "unknown processor '8086': it is live, x86-64-v1 to v4, "),
     ],
 )
 def test_a_choice_that_cannot_be_is_refused_in_one_line(choice: dict[str, object], message: str) -> None:
@@ -111,3 +125,14 @@ def test_on_windows_the_default_is_this_machine_and_this_interpreter() -> None:
     assert (found.windows.live, found.cwd) == (True, os.getcwd())
     assert (found.python.executable, found.python.minor) == (here.executable, sys.version_info[1])
     assert not found.python.stand_in
+    live = cpu.live()
+    assert (found.cpu and found.cpu.name) == (live and cpu.LIVE)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="needs a machine that runs Windows")
+@pytest.mark.parametrize(("name", "asked"), [("live", True), ("x86-64-v1", False), (None, True)])
+def test_the_loader_of_this_machine_answers_for_its_own_processor_only(name: str | None, asked: bool) -> None:
+    from depwalk import loader
+    from depwalk.cli.options import machine
+
+    assert loader.can_start(choose(None, Choice(cpu=name), machine())) == asked

@@ -165,6 +165,7 @@ def test_wrong_usage_is_refused(arguments: tuple[str, ...], words: str) -> None:
         ("--python", "3.4"),
         ("--with-runtime", "vc13"),
         ("--root", "nothere"),
+        ("--cpu", "8086"),
     ],
 )
 def test_an_option_that_makes_no_target_is_refused(option: str, value: str, make_pe: MakePE) -> None:
@@ -265,8 +266,8 @@ def test_help_is_instant(option: str) -> None:
 def test_help_names_every_option_and_the_exit_status() -> None:
     shown = run("--help").stdout
     options = (
-        "--python --windows --root --dll-dir --path --with-runtime --no-load --timeout --format --output --all --quiet "
-        "--verbose --version"
+        "--python --windows --root --dll-dir --path --with-runtime --cpu --no-load --timeout --format --output --all "
+        "--quiet --verbose --version"
     )
     assert [option for option in options.split() if option not in shown] == []
     assert "Exit status: 0" in shown

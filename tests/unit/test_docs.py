@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import depwalk
-from depwalk import tables
+from depwalk import cpu, tables
 
 PACKAGE = Path(depwalk.__file__).parent
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -45,14 +45,40 @@ def test_a_page_tells_what_it_means_how_depwalk_knows_and_what_to_do(code: str) 
     assert headings[:3] == [code, "How depwalk knows", "What to do"]
 
 
-def test_every_option_of_the_readme_exists() -> None:
-    from depwalk.cli import Parser, check
+def options() -> str:
+    """The help of every command."""
+    from depwalk.cli import Parser, check, run
+    from depwalk.cli import cpu as cpu_command
 
-    parser = Parser()
-    check.configure_parser(parser)
+    parsers = []
+    for command in (check, cpu_command, run):
+        parsers.append(Parser())
+        command.configure_parser(parsers[-1])
+    return "".join(parser.format_help() for parser in parsers)
+
+
+def test_every_option_of_the_readme_exists() -> None:
     readme = (CHECKOUT / "README.md").read_text("utf-8")
-    text = parser.format_help()
+    text = options()
     assert [option for option in re.findall(r"`(--[a-z-]+)", readme) if option not in text] == []
+
+
+def test_the_page_of_the_processor_lists_every_model_with_its_level() -> None:
+    also = tables.table("cpu.toml")["also"]
+    rows = []
+    for name in cpu.models():
+        if name not in also:
+            second = ", ".join(f"`{other}`" for other in also if also[other] == name)
+            what = tables.path("cpus", f"{name}.txt").read_text("ascii").splitlines()[0].removeprefix("# ")
+            rows.append(f"| `{name}` | {second} | {what} | {cpu.named(name).level() or 'none'} |")
+    page = (CHECKOUT / "docs" / "cpu.md").read_text("utf-8")
+    assert page.partition("| model | also | processor | level |\n|---|---|---|---|\n")[2].splitlines() == rows
+
+
+def test_every_option_of_the_page_of_the_processor_exists() -> None:
+    page = (CHECKOUT / "docs" / "cpu.md").read_text("utf-8")
+    text = options()
+    assert [option for option in re.findall(r"(?<=[ `])(--[a-z-]+)", page) if option not in text] == []
 
 
 def cases() -> Any:
