@@ -297,7 +297,8 @@ enum {
     DW_ROOT_NONE = 0,
     DW_ROOT_TLS = 1,        /* a TLS callback */
     DW_ROOT_ENTRY = 2,      /* the entry point */
-    DW_ROOT_INITIALISER = 3 /* an entry of a table of initialisers or constructors */
+    DW_ROOT_INITIALISER = 3, /* an entry of a table of initialisers or constructors */
+    DW_ROOT_EXPORT = 4      /* what other modules call */
 };
 
 /* The first instruction of a set in a function that runs at load before a question was asked. */
@@ -321,11 +322,11 @@ typedef struct dw_reach {
     uint32_t incomplete;    /* 1 if there was no room for more functions */
 } dw_reach;
 
-/* Follow the code that runs when an x86 image is loaded, as reach.c tells. `room` are dw_reached_room bytes for so many
+/* Follow the code that runs when an x86 image is loaded, as reach.c tells, and, if asked, also that of its exports. `room` are dw_reached_room bytes for so many
  * functions, all zeros at first and aligned to 8. Stores the needs in the order in which the code is met. */
 DW_API uint64_t dw_reached_room(const dw_image *image, uint32_t functions);
-DW_API dw_reach dw_reached(const dw_image *image, uint8_t *room, uint32_t functions, dw_need *needs,
-                           uint32_t capacity);
+DW_API dw_reach dw_reached(const dw_image *image, uint32_t from_exports, uint8_t *room, uint32_t functions,
+                           dw_need *needs, uint32_t capacity);
 
 /* One call of the Windows loader. It runs foreign code: only in a child made for it. */
 typedef struct dw_load_request {

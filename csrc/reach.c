@@ -81,6 +81,7 @@ typedef struct walk {
     uint32_t view_rva;
     uint64_t budget;        /* entries of tables that may still be read: a hostile file must not cost more */
     bool wide;
+    bool from_exports;
     bool changed;           /* a function turned out to ask: the walk has to be repeated */
 } walk;
 
@@ -755,7 +756,7 @@ static void follow_reason(const walk *w, path *p, const instruction *i)
     const uint8_t *operand = i->code + i->is.operand_at;
     bool immediate = one_byte(i, 0x83), is_edx = w->wide && p->knows_reason && is_register_operand(i, 2);
     const function *f = &w->functions[p->number];
-    bool is_argument = !w->wide && f->caller == NOBODY && immediate && i->is.modrm == 0x7D && operand[-1] == 0x0C; /* CMP [EBP+12] */
+    bool is_argument = !w->wide && f->caller == NOBODY && f->kind < DW_ROOT_INITIALISER && immediate && i->is.modrm == 0x7D && operand[-1] == 0x0C; /* CMP [EBP+12] */
     if (is_argument || (is_edx && immediate && (i->is.modrm == 0xFA || i->is.modrm == 0xEA))) {
         p->compared = true;
         p->other = operand[0];
@@ -922,7 +923,7 @@ static void walk_path(walk *w, path *p)
 static void resume(walk *w, const todo *what)
 {
     const function *f = &w->functions[what->function];
-    bool is_called_by_loader = f->caller == NOBODY && what->rva == f->begin;
+    bool is_called_by_loader = f->caller == NOBODY && f->kind < DW_ROOT_INITIALISER && what->rva == f->begin;
     path p = {.rva = what->rva,
               .number = what->function,
               .asked = what->asked,
@@ -949,10 +950,29 @@ static void resume(walk *w, const todo *what)
 
 /* ---- the walk --------------------------------------------------------------------------------------------------- */
 
+/* What other modules call: each export that is code. */
+static void push_exports(walk *w)
+{
+    enum { ADDRESSES_AT = 28, COUNT_AT = 20 };
+    dw_directory directory = pe_directory(w->image, DW_DIRECTORY_EXPORT);
+    uint8_t header[40], entry[4];
+    if (directory.rva == 0 || !pe_fetch(w->image, directory.rva, header, sizeof header)) {
+        return;
+    }
+    pe_table addresses = pe_table_at(w->image, pe_u32(header + ADDRESSES_AT));
+    uint32_t number = pe_u32(header + COUNT_AT);
+    for (uint32_t i = 0; i < number && spend(w) && pe_entry(w->image, &addresses, i, entry, sizeof entry); i++) {
+        (void)enter(w, pe_u32(entry), NOBODY, DW_ROOT_EXPORT);
+    }
+}
+
 /* What the loader calls: TLS callbacks, then the entry point. The last one pushed is walked first. */
 static void push_roots(walk *w)
 {
     enum { MOST = 64 };
+    if (w->from_exports) {
+        push_exports(w);
+    }
     if (w->image->entry_point != 0) {
         (void)enter(w, w->image->entry_point, NOBODY, DW_ROOT_ENTRY);
     }
@@ -1109,11 +1129,13 @@ uint64_t dw_reached_room(const dw_image *image, uint32_t functions)
            padded((uint64_t)table * sizeof(uint32_t)) + padded((uint64_t)table * KNOWN_PER_FUNCTION * sizeof(uint32_t));
 }
 
-dw_reach dw_reached(const dw_image *image, uint8_t *room, uint32_t functions, dw_need *needs, uint32_t capacity)
+dw_reach dw_reached(const dw_image *image, uint32_t from_exports, uint8_t *room, uint32_t functions, dw_need *needs,
+                    uint32_t capacity)
 {
     dw_reach reach = {0};
     uint32_t table = table_size(functions);
-    walk w = {.image = image, .reach = &reach, .needs = needs, .capacity = capacity, .wide = image->magic == 0x20B};
+    walk w = {.image = image, .reach = &reach, .needs = needs, .capacity = capacity,
+              .wide = image->magic == 0x20B, .from_exports = from_exports != 0};
     bool is_x86 = image->machine == 0x8664 || image->machine == 0x14C;
     if (!is_x86 || image->chpe_metadata != 0) {
         return reach;

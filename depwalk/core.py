@@ -230,13 +230,13 @@ class File:
         contents = lib.dw_contained(self.facts, room, uses, sets)
         return contents, [Use(*row) for row in _rows(_ISA_USE, uses, sets)]
 
-    def reached(self) -> tuple[Any, list[Need]]:
-        """Its dw_reach, and what the code that runs at load needs, in the order in which it is met."""
+    def reached(self, *, from_exports: bool) -> tuple[Any, list[Need]]:
+        """Its dw_reach, and what the code that runs at load, or is exported, needs, in the order in which it is met."""
         functions, needs = max(2048, self.facts.size >> 12), 4096
         while True:
             found = ffi.new("dw_need[]", needs)
             room = ffi.new("uint8_t[]", lib.dw_reached_room(self.facts, functions))
-            reach = lib.dw_reached(self.facts, room, functions, found, needs)
+            reach = lib.dw_reached(self.facts, from_exports, room, functions, found, needs)
             if reach.needs <= needs and not (reach.incomplete and functions < _MOST_FUNCTIONS):
                 break
             functions = functions * 8 if reach.incomplete else functions

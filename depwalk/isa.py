@@ -1,6 +1,6 @@
-"""What x86 code needs of a processor: one instruction, and all that an image contains.
+"""What x86 code needs of a processor: one instruction, all that an image contains, and what of it runs at load.
 
-The decoder is the core's; which instruction set an opcode belongs to is a table (data/isa.toml). What no row of the table
+The decoder and the walk through the code are the core's (csrc/isa.c, csrc/reach.c); which instruction set an opcode belongs to is a table (data/isa.toml). What no row of the table
 covers is None: better unknown than guessed, since the bytes at a faulting address need not be an instruction at all.
 """
 
@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 from depwalk import core, cpu, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from depwalk.cpu import Cpu
+    from depwalk.image import Image
 
 BASE = "base"
 """What an instruction needs that every processor has."""
@@ -21,6 +24,8 @@ BASE = "base"
 _LONGEST = 15  # bytes of an instruction, prefixes included
 _ENCODINGS = ("legacy", "VEX", "EVEX", "XOP", "REX2")
 _REX2 = 4
+_X86 = ("x64", "x86")
+_ROOTS = ("", "TLS callback", "entry point", "initialiser", "export")  # by DW_ROOT_...
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,112 @@ class Instruction:
         return self.needs[0]
 
 
+@dataclass(frozen=True)
+class Use:
+    """How much of an image's code needs an instruction set. `first` is the RVA of the first such instruction."""
+
+    needs: tuple[str, ...]
+    functions: int
+    instructions: int
+    first: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All the code of an image. `functions` are pieces of code, `listed` of them by the exception directory.
+
+    `unknown` instructions are in no row of the table; `asking` functions execute CPUID or XGETBV.
+    """
+
+    size: int  # bytes
+    instructions: int
+    unknown: int
+    functions: int
+    listed: int
+    asking: int
+    uses: tuple[Use, ...]  # in the order of the table, without what every processor has
+
+
+@dataclass(frozen=True)
+class Need:
+    """An instruction that runs before the processor was asked: the first of its set in its function.
+
+    Addresses are RVAs. `root` is what the loader or the C runtime calls, of the kind `by`; `caller` is the function
+    that led to this one, 0 if that is the root. A `mixed` one stands in a function that has the older encodings, too.
+    """
+
+    needs: tuple[str, ...]
+    rva: int
+    function: int
+    caller: int
+    root: int
+    by: str  # "TLS callback", "entry point", "initialiser" or "export"
+    mixed: bool
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The code that runs at load: its needs in the order in which a walk meets them.
+
+    Of `functions`, `asking` ask the processor or read what was asked; `through_pointers` calls were not followed.
+    """
+
+    needs: tuple[Need, ...]
+    functions: int
+    asking: int
+    instructions: int
+    through_pointers: int
+    complete: bool
+
+
+def contents(image: Image) -> Contents | None:
+    """What the code of an image contains; None if it is no x86 code."""
+    if image.architecture not in _X86:
+        return None
+    facts, uses = image.file.contained(len(_sets()))
+    return Contents(
+        facts.code,
+        facts.instructions,
+        facts.unknown,
+        facts.functions,
+        facts.listed,
+        facts.asking,
+        tuple(
+            Use(needs, use.functions, use.instructions, use.first)
+            for needs, use in zip(_sets(), uses)
+            if use.instructions
+        ),
+    )
+
+
+def at_load(image: Image) -> Reached | None:
+    """What the code needs that runs when an image is loaded; None if it is no x86 code."""
+    return _reached(image, from_exports=False)
+
+
+def baseline(image: Image) -> tuple[str, ...] | None:
+    """What an image was compiled for: the features that its code at load and its exports need unasked, in table order.
+
+    None if it is no x86 code.
+    """
+    found = _reached(image, from_exports=True)
+    if found is None:
+        return None
+    needed = {name for need in found.needs if not need.mixed for name in need.needs}
+    return tuple(name for name in cpu.names() if name in needed)
+
+
+def level_of(features: Iterable[str]) -> str | None:
+    """The lowest of x86-64-v1 to v4 that has these features; None if none has them all."""
+    wanted = set(features)
+    return next((level for level in cpu.levels() if wanted <= cpu.features_of(level)), None)
+
+
+def lacking(needs: tuple[str, ...], processor: Cpu) -> str | None:
+    """The first feature of `needs` that is not usable on a processor; None if all are."""
+    return next((name for name in needs if name != BASE and not processor.feature(name).usable), None)
+
+
 def instruction(code: bytes, bits: int) -> Instruction | None:
     """The instruction that `code` begins with, in a process of 32 or 64 bits; None if it is unknown or cut off."""
     found = next(iter(core.instructions(code[:_LONGEST], bits)), None)
@@ -58,6 +169,19 @@ def instruction(code: bytes, bits: int) -> Instruction | None:
 def label(needs: tuple[str, ...]) -> str:
     """What people call what an instruction needs."""
     return " with ".join("x86" if name == BASE else cpu.label(name) for name in needs)
+
+
+def _reached(image: Image, *, from_exports: bool) -> Reached | None:
+    if image.architecture not in _X86:
+        return None
+    facts, needs = image.file.reached(from_exports=from_exports)
+    found = (
+        Need(_sets()[need.set], need.rva, need.function, need.caller, need.root, _ROOTS[need.kind], bool(need.mixed))
+        for need in needs
+    )
+    return Reached(
+        tuple(found), facts.functions, facts.asking, facts.instructions, facts.through_pointers, not facts.incomplete
+    )
 
 
 @cache
