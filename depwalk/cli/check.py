@@ -26,6 +26,7 @@ who needs it, the cause, and the remedy.
   python -m depwalk path\\to\\module.pyd
   python -m depwalk tensorflow          a name that does not import
   python -m depwalk run -- python app.py   a program that ends with such an error
+  python -m depwalk cpu                 what this processor and its system offer
 
 Exit status: 0 it loads, 1 it fails, 2 wrong usage or unreadable file, 3 not known.
 On Windows the file is loaded, or the name imported, in a child process that is thrown

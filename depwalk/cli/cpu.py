@@ -28,7 +28,7 @@ Exit status: 0, or 2 for a file that is no dump of a processor."""
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
-    parser.add_argument("--from", metavar="NAME", dest="source", help=f"not this processor: {choices.CPU}")
+    parser.add_argument("--from", metavar="NAME", dest="source", help=f"the processor: {choices.CPU} (default: live)")
     parser.add_argument(
         "--dump", metavar="FILE", nargs="?", const="-", help="write the raw answers to FILE (default: standard output)"
     )
