@@ -20,8 +20,8 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 HEADER = Path("csrc/depwalk.h")
-HEADERS = [str(path) for path in HEADER.parent.glob("*.h")]
 TABLE = HEADER.parent / "isa_table.py"  # makes isa_table.h
+DEPENDS = [*map(str, HEADER.parent.glob("*.h")), str(TABLE)]
 EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c", "isa.c", "reach.c"]
 WINDOWS = ["map_windows.c", "load_windows.c", "trace_windows.c", "freestanding_windows.c"]
 ELSEWHERE = ["map_other.c", "load_other.c", "trace_other.c"]
@@ -126,6 +126,6 @@ class Wheel(bdist_wheel):
 if __name__ == "__main__":
     setup(
         # Every file of the core belongs to a source distribution; which of them are compiled depends on the target.
-        ext_modules=[Extension("depwalk._core", sorted(map(str, HEADER.parent.glob("*.c"))), depends=[*HEADERS, str(TABLE)])],
+        ext_modules=[Extension("depwalk._core", sorted(map(str, HEADER.parent.glob("*.c"))), depends=DEPENDS)],
         cmdclass={"build_ext": BuildCore, "bdist_wheel": Wheel},
     )

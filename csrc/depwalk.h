@@ -225,6 +225,9 @@ DW_API int32_t dw_parse(dw_image *image, const uint8_t *data, uint64_t size);
 
 DW_API void dw_close(dw_image *image);
 
+/* Where the file holds the byte of an RVA; 0 if it does not. */
+DW_API uint64_t dw_offset(const dw_image *image, uint32_t rva);
+
 DW_API uint32_t dw_sections(const dw_image *image, dw_section *sections, uint32_t capacity);
 
 /* Imported DLLs with all their symbols, from directory DW_DIRECTORY_IMPORT or DW_DIRECTORY_DELAY_IMPORT. */

@@ -510,14 +510,18 @@ static void end_function(census *count)
     count->seen = none;
 }
 
-static void count_instruction(census *count, const isa_instruction *found, uint32_t rva)
+/* Count an instruction, or take it back: `by` is 1 or -1. */
+static void count_instruction(census *count, const isa_instruction *found, uint32_t rva, int64_t by)
 {
+    count->contents->instructions += (uint64_t)by;
     if (found->row == ISA_NO_ROW) {
-        count->contents->unknown++;
+        count->contents->unknown += (uint64_t)by;
     } else if (found->set != 0 && found->kind != ISA_KIND_FALLS_BACK) {
         count->seen.bits[found->set >> 6] |= (uint64_t)1 << (found->set & 63);
-        if (found->set < count->capacity && count->uses[found->set].instructions++ == 0) {
-            count->uses[found->set].first = rva;
+        if (found->set < count->capacity) {
+            dw_isa_use *use = &count->uses[found->set];
+            use->first = use->instructions == 0 ? rva : use->first;
+            use->instructions += (uint64_t)by;
         }
     }
     count->seen.asks |= found->kind == ISA_KIND_QUESTION;
@@ -566,32 +570,71 @@ static uint32_t before_table(const code_range *range, uint32_t here, uint32_t en
     return target < table ? table : end;
 }
 
-/* Read a function that is known to be code from its begin to its end. */
-static void count_function(census *count, const code_range *range, uint32_t size)
+/* Whether no code is reached from an opcode of the one-byte map into what follows it: RET and JMP. */
+static bool leaves(uint8_t opcode)
 {
-    uint32_t end = size < range->held ? size : range->held;
+    return (opcode & 0xFE) == 0xC2 || opcode == 0xE9 || opcode == 0xEB;
+}
+
+/* What reading a piece of a function found out. */
+typedef struct piece {
+    uint32_t end;           /* where it ended: at a table, or at bytes that are no instruction that is known */
+    uint32_t last;          /* where code ended that nothing leads out of, before that */
+    bool known;             /* it was all known */
+} piece;
+
+/* Count the instructions of a function up to `end`, or take them back. */
+static piece count_piece(census *count, const code_range *range, uint32_t end, int64_t by)
+{
+    piece found = {end, 0, true};
     uint64_t instructions = 0;
-    for (uint32_t here = 0; here < end; instructions++) {
+    uint32_t here = 0;
+    for (; here < found.end; instructions++) {
         const uint8_t *code = range->code + here;
-        uint32_t at, length = 0;
-        uint8_t quick;
+        uint32_t at = 0, length = 0;
+        uint8_t quick = QUICK_SLOW;
         if (range->held - here >= SLACK) {
             length = quick_length(code, count->wide, &at, &quick);
         }
         if (length == 0) {
-            isa_instruction found;
-            length = isa_read(code, range->held - here, count->wide, &found) ? found.length : 1;
-            count_instruction(count, &found, range->rva + here);
+            isa_instruction slow;
+            quick = QUICK_SLOW;
+            found.known = isa_read(code, range->held - here, count->wide, &slow) && slow.row != ISA_NO_ROW;
+            if (!found.known) {
+                break;
+            }
+            length = slow.length;
+            count_instruction(count, &slow, range->rva + here, by);
+            instructions--;
+            found.last = slow.kind == ISA_KIND_INT3 ? here + length : found.last;
         } else if (quick & QUICK_LEADS) {
             note_lead(count, code, at, range->rva + here + length);
         } else if ((quick & QUICK_MODRM) && (code[at + 1] & 0xC7) == 0x84) {
-            end = before_table(range, here, end, code + at + 1);
+            found.end = before_table(range, here, found.end, code + at + 1);
         }
         here += length;
+        found.last = quick != QUICK_SLOW && at == 0 && leaves(code[0]) ? here : found.last;
     }
-    count->contents->instructions += instructions;
-    count->contents->code += end;
-    cover(count, range->offset, size < range->held ? size : range->held);
+    found.end = here;
+    count->contents->instructions += (uint64_t)by * instructions;
+    return found;
+}
+
+/* Read a function that is known to be code. Where it holds something that is no code, what came before that without
+ * being led to was none either: it is taken back. */
+static void count_function(census *count, const code_range *range, uint32_t size)
+{
+    uint32_t whole = size < range->held ? size : range->held;
+    seen_sets before = count->seen;
+    piece found = count_piece(count, range, whole, 1);
+    if (!found.known) {
+        (void)count_piece(count, range, found.end, -1);
+        count->seen = before;
+        found = count_piece(count, range, found.last, 1);
+        count->contents->unknown++;
+    }
+    count->contents->code += found.end;
+    cover(count, range->offset, whole);
 }
 
 /* The functions that the exception directory lists, in ascending order as the linker wrote them. */
@@ -635,13 +678,14 @@ static step take_step(census *count, const code_range *range, uint32_t here)
         taken.length = quick_length(code, count->wide, &taken.opcode, &quick);
     }
     if (taken.length != 0) {
+        count->contents->instructions++;
         taken.plain = true;
         taken.is_0f = taken.opcode > 0 && code[taken.opcode - 1] == 0x0F;
         return taken;
     }
     isa_instruction found;
     if (isa_read(code, range->held - here, count->wide, &found) && found.row != ISA_NO_ROW) {
-        count_instruction(count, &found, range->rva + here);
+        count_instruction(count, &found, range->rva + here, 1);
         taken.length = found.length;
         taken.opcode = (found.has_modrm ? found.modrm_at : found.operand_at) - 1u;
         taken.plain = found.map <= ISA_MAP_0F && found.encoding == ISA_LEGACY;
@@ -666,9 +710,8 @@ static uint32_t branch_target(const uint8_t *code, const step *taken, uint32_t h
 /* Whether what follows an instruction is not reached from it: JMP, RET, HLT, and what stops a program. */
 static bool ends_flow(const uint8_t *opcode, const step *taken)
 {
-    bool jumps = *opcode == 0xE9 || *opcode == 0xEB || (*opcode == 0xFF && (opcode[1] >> 4 & 3) == 2);
-    bool returns = (*opcode & 0xFE) == 0xC2 || *opcode == 0xF4;
-    return taken->stops || (taken->plain && !taken->is_0f && (jumps || returns));
+    bool through_pointer = *opcode == 0xFF && (opcode[1] >> 4 & 3) == 2;
+    return taken->stops || (taken->plain && !taken->is_0f && (leaves(*opcode) || through_pointer || *opcode == 0xF4));
 }
 
 /* Read code from where it begins to where no instruction of it leads any further. */
@@ -689,7 +732,6 @@ static void count_found(census *count, const code_range *range)
                 note_lead(count, code, taken.opcode, range->rva + here + taken.length);
             }
         }
-        count->contents->instructions++;
         here += taken.length;
         if (ends_flow(opcode, &taken) && here > furthest) {
             break;

@@ -104,11 +104,11 @@ def shape_of(shape: dict[str, str]) -> list[str]:
 SLOW, MODRM, LEADS = 0x80, 0x40, 0x20  # of the tables isa_quick
 QUICK = {"modrm": MODRM, "imm8": 1, "imm16": 2, "immz": 4, "immv": 4}
 LEADING = {"one-byte": (0x8D, 0xE8, 0xE9), "0f": ()}  # LEA, CALL and JMP: where they lead may be code
-SIZED = {"one-byte": (0xF6, 0xF7), "0f": (0x20, 0x21, 0x22, 0x23)}  # their size depends on ModRM: TEST in a group, MOV CR
+SIZED = {"one-byte": (0xF6, 0xF7), "0f": (0x20, 0x21, 0x22, 0x23)}  # of which ModRM tells the size: TEST, MOV CR
 
 
 def quick(tables: Tables, key: str, mode: int) -> list[str]:
-    """What follows an opcode that needs nothing, in any form of it and without a prefix but REX: a MODRM bit and the size.
+    """What follows an opcode that needs nothing, in any form and without a prefix but REX: a MODRM bit and the size.
 
     SLOW for every other opcode, and for those whose size depends on more.
     """
@@ -137,7 +137,8 @@ def header(source: dict[str, Any]) -> str:
     """The whole file."""
     tables = Tables(source)
     cells = {key: tables.cells(key) for key in tables.maps}
-    starts, flat = [], []
+    starts: list[int] = []
+    flat: list[object] = []
     for chain in tables.chains:
         starts.append(len(flat))
         flat += [*chain, "ISA_NO_ROW"]
@@ -146,8 +147,8 @@ def header(source: dict[str, Any]) -> str:
         "/* Made by csrc/isa_table.py of depwalk/data/isa.toml. */",
         "enum {\n    " + ",\n    ".join(f"ISA_MAP_{name(key)}" for key in tables.maps) + ",\n    ISA_MAPS\n};",
         "enum {\n    " + ",\n    ".join(f"ISA_KIND_{name(kind)}" for kind in KINDS) + "\n};",
-        f"enum {{\n    ISA_ROWS = {len(tables.rows)},\n    ISA_SETS = {len(tables.sets)},\n"
-        f"    ISA_SET_CX16 = {tables.sets.index('cx16')},\n    ISA_SET_APX = {tables.sets.index('apx')}\n}};",
+        f"enum {{\n    ISA_ROWS = {len(tables.rows)},\n    ISA_SETS = {len(tables.sets)}\n}};",
+        f"enum {{\n    ISA_SET_CX16 = {tables.sets.index('cx16')},\n    ISA_SET_APX = {tables.sets.index('apx')}\n}};",
         "static const isa_row isa_rows[ISA_ROWS] = {\n    "
         + ",\n    ".join(row_text(row, tables.sets) for _, row in tables.rows)
         + "\n};",

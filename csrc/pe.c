@@ -342,6 +342,12 @@ uint64_t pe_offset(const dw_image *image, uint32_t rva)
     return pe_find(image, rva, &view) ? view.offset : 0;
 }
 
+uint64_t dw_offset(const dw_image *image, uint32_t rva)
+{
+    pe_view view;
+    return pe_find(image, rva, &view) && view.length > 0 ? view.offset : 0;
+}
+
 /* Nonzero if one of eight bytes is 0: the lowest such byte, and none before it, borrows into its high bit. */
 static uint64_t zero_bytes(uint64_t word)
 {

@@ -230,6 +230,11 @@ class File:
         contents = lib.dw_contained(self.facts, room, uses, sets)
         return contents, [Use(*row) for row in _rows(_ISA_USE, uses, sets)]
 
+    def at(self, rva: int, size: int) -> bytes:
+        """The bytes of the file behind an RVA, at most `size`; fewer where its section ends, none where nothing is."""
+        offset = lib.dw_offset(self.facts, rva)
+        return bytes(self.content[offset : offset + size]) if offset else b""
+
     def reached(self, *, from_exports: bool) -> tuple[Any, list[Need]]:
         """Its dw_reach, and what the code that runs at load, or is exported, needs, in the order in which it is met."""
         functions, needs = max(2048, self.facts.size >> 12), 4096
@@ -290,9 +295,7 @@ class Use(NamedTuple):
 
 
 class Need(NamedTuple):
-    """A dw_need: RVAs of an instruction, its function, who led there and what the loader calls; the kind of that; the
-    number of a set; whether the function mixes encodings.
-    """
+    """A dw_need: addresses as RVAs, the kind of its root, the number of a set, and whether its function is mixed."""
 
     rva: int
     function: int

@@ -6,10 +6,13 @@ import ntpath
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from depwalk import installation
+from depwalk import installation, isa
+from depwalk.diagnosis.evidence import Code
 from depwalk.host import Host, events, memory, origin, redistributables, rights
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from depwalk.diagnosis import Evidence
 
 _MINUTES = 10  # how far back the event logs are searched for a load
@@ -28,8 +31,34 @@ def around(evidence: Evidence) -> Evidence:
     failed = evidence.load is not None and not evidence.load.loaded
     found = installation.of_files(files, hashed=failed)
     return replace(
-        evidence, installations=found, host=_host(evidence, files) if evidence.target.windows.live else Host()
+        evidence,
+        installations=found,
+        host=_host(evidence, files) if evidence.target.windows.live else Host(),
+        code=tuple(_code(evidence)),
     )
+
+
+def _code(evidence: Evidence) -> Iterator[Code]:
+    """What the code of the tree needs, where a processor is to be predicted for: what was loaded has shown it.
+
+    Of what fails for it no more is asked, and what a file exports only where there is code that cannot be executed.
+    """
+    processor = evidence.target.cpu
+    if processor is None or evidence.load is not None or evidence.imported is not None:
+        return
+    for module in evidence.graph.modules:
+        if module.image is None or module.status != "found" or module.delayed:
+            continue
+        at_load = isa.at_load(module.image)
+        if at_load is None:
+            continue
+        code = Code(module, at_load)
+        if not isa.unusable(at_load.needs, processor):
+            contents = isa.contents(module.image)
+            lacks = contents is not None and any(isa.lacking(use.needs, processor) for use in contents.uses)
+            exported = isa.exported(module.image) if lacks and module.depth == 0 else None
+            code = replace(code, contents=contents, exported=exported)
+        yield code
 
 
 def _host(evidence: Evidence, files: list[str]) -> Host:

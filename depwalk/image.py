@@ -139,7 +139,7 @@ class Image:
     clr_flags: int | None  # None: not a .NET image
     imports: tuple[Import, ...]  # static ones first, then delay-loaded ones, each in file order
     defects: tuple[Defect, ...]
-    _file: core.File = field(repr=False, compare=False)
+    file: core.File = field(repr=False, compare=False)
 
     @property
     def is_dll(self) -> bool:
@@ -163,16 +163,16 @@ class Image:
     @property
     def has_exports(self) -> bool:
         """There is an export directory."""
-        return bool(self._file.export_info.present)
+        return bool(self.file.export_info.present)
 
     @cached_property
     def exports(self) -> tuple[Export, ...]:
         """Named exports in the order of the name table, then those that have an ordinal only."""
-        base = int(self._file.export_info.base)
-        addresses = self._file.export_addresses()
+        base = int(self.file.export_info.base)
+        addresses = self.file.export_addresses()
         named = set()
         found = []
-        for name, index in self._file.export_names():
+        for name, index in self.file.export_names():
             rva, forwarder = addresses[index] if index < len(addresses) else (0, b"")
             found.append(Export(name.decode("latin-1"), base + index, rva, _text(forwarder) if forwarder else None))
             named.add(index)
@@ -184,12 +184,12 @@ class Image:
     @property
     def export_dll_name(self) -> str | None:
         """The name the file was linked as; packagers rename files, so it may differ from the file's name."""
-        return _text(self._file.export_dll_name()) if self.has_exports else None
+        return _text(self.file.export_dll_name()) if self.has_exports else None
 
     @property
     def bound_imports(self) -> tuple[str, ...]:
         """Names in the bound-import directory: information only, the loader ignores it."""
-        return tuple(_dll_name(name) for name in self._file.bound_imports())
+        return tuple(_dll_name(name) for name in self.file.bound_imports())
 
     @cached_property
     def version(self) -> tuple[int, int, int, int] | None:
@@ -213,34 +213,38 @@ class Image:
 
     @cached_property
     def _version_resource(self) -> bytes:
-        found = next(iter(self._file.resources(_RT_VERSION)), None)
-        return bytes(self._file.content[found[2] : found[2] + found[3]]) if found else b""
+        found = next(iter(self.file.resources(_RT_VERSION)), None)
+        return bytes(self.file.content[found[2] : found[2] + found[3]]) if found else b""
 
     def manifest(self, identifier: int) -> bytes | None:
         """The manifest resource with this id: 2 governs a DLL's own imports (windows-loader 1.7)."""
-        for found, _, offset, size in self._file.resources(_RT_MANIFEST):
+        for found, _, offset, size in self.file.resources(_RT_MANIFEST):
             if found == identifier:
-                return bytes(self._file.content[offset : offset + size])
+                return bytes(self.file.content[offset : offset + size])
         return None
+
+    def at(self, rva: int, size: int) -> bytes:
+        """The bytes of the file from an RVA on, at most `size`; empty if the file has none for it."""
+        return self.file.at(rva, size)
 
     def section(self, name: str) -> bytes:
         """Content of the first section of this name; empty if there is none."""
-        for found, offset, size in self._file.sections():
+        for found, offset, size in self.file.sections():
             if found.rstrip(b"\0") == name.encode("ascii"):
-                return bytes(self._file.content[offset : offset + size])
+                return bytes(self.file.content[offset : offset + size])
         return b""
 
     def symbols(self, imported: Import) -> tuple[Symbol, ...]:
         """Every symbol imported from one DLL, in file order."""
         return tuple(
             Symbol(name.decode("latin-1") if name else None, hint, ordinal)
-            for name, hint, ordinal in self._file.symbols(_DIRECTORY[imported.kind], imported.first, imported.count)
+            for name, hint, ordinal in self.file.symbols(_DIRECTORY[imported.kind], imported.first, imported.count)
         )
 
     def match(self, imported: Import, exporter: Image) -> tuple[list[Binding], list[Binding]]:
         """What the exporter does for the symbols of one import: (missing, forwarded)."""
         missing, forwarded = [], []
-        found = self._file.match(_DIRECTORY[imported.kind], imported.first, imported.count, exporter._file)
+        found = self.file.match(_DIRECTORY[imported.kind], imported.first, imported.count, exporter.file)
         names = self.symbols(imported) if found else ()
         texts: dict[bytes, str] = {}  # many imports may meet one forwarder
         for binding in found:
@@ -257,7 +261,7 @@ class Image:
         if ordinal and int(ordinal[1]) > _HIGHEST_ORDINAL:
             return None
         name = b"" if ordinal else symbol.encode("latin-1", "replace")
-        found = self._file.lookup(name, int(ordinal[1]) if ordinal else 0)
+        found = self.file.lookup(name, int(ordinal[1]) if ordinal else 0)
         if found.result == core.lib.DW_FORWARDED:
             return Binding(symbol, _text(found.forwarder))
         return Binding(symbol, None) if found.result == core.lib.DW_RESOLVED else None
@@ -312,7 +316,7 @@ def _image(path: str, file: core.File) -> Image:
         clr_flags=facts.clr_flags if facts.has_clr else None,
         imports=imports,
         defects=tuple(_defects(file)),
-        _file=file,
+        file=file,
     )
 
 

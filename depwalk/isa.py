@@ -1,7 +1,8 @@
 """What x86 code needs of a processor: one instruction, all that an image contains, and what of it runs at load.
 
-The decoder and the walk through the code are the core's (csrc/isa.c, csrc/reach.c); which instruction set an opcode belongs to is a table (data/isa.toml). What no row of the table
-covers is None: better unknown than guessed, since the bytes at a faulting address need not be an instruction at all.
+The decoder and the walk through the code are the core's (csrc/isa.c, csrc/reach.c); which instruction set an opcode
+belongs to is a table (data/isa.toml). What no row of the table covers is None: better unknown than guessed, since the
+bytes at a faulting address need not be an instruction at all.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Instruction:
     label: str
     encoding: str
     kind: str = ""
+    length: int = 0  # bytes
 
     @property
     def feature(self) -> str:
@@ -131,14 +133,13 @@ def at_load(image: Image) -> Reached | None:
     return _reached(image, from_exports=False)
 
 
-def baseline(image: Image) -> tuple[str, ...] | None:
-    """What an image was compiled for: the features that its code at load and its exports need unasked, in table order.
+def exported(image: Image) -> Reached | None:
+    """The same of the code that runs at load or that other modules can call: what the image was compiled for."""
+    return _reached(image, from_exports=True)
 
-    None if it is no x86 code.
-    """
-    found = _reached(image, from_exports=True)
-    if found is None:
-        return None
+
+def baseline(found: Reached) -> tuple[str, ...]:
+    """The features that code needs unasked, in the order of data/cpu.toml: of `exported`, those it was compiled for."""
     needed = {name for need in found.needs if not need.mixed for name in need.needs}
     return tuple(name for name in cpu.names() if name in needed)
 
@@ -146,12 +147,17 @@ def baseline(image: Image) -> tuple[str, ...] | None:
 def level_of(features: Iterable[str]) -> str | None:
     """The lowest of x86-64-v1 to v4 that has these features; None if none has them all."""
     wanted = set(features)
-    return next((level for level in cpu.levels() if wanted <= cpu.features_of(level)), None)
+    return next((level for level in cpu.levels() if wanted <= {*cpu.features_of(level)}), None)
 
 
 def lacking(needs: tuple[str, ...], processor: Cpu) -> str | None:
     """The first feature of `needs` that is not usable on a processor; None if all are."""
     return next((name for name in needs if name != BASE and not processor.feature(name).usable), None)
+
+
+def unusable(needs: Iterable[Need], processor: Cpu) -> list[Need]:
+    """Those that end the process on a processor. One of a function that chooses by itself is not proven to."""
+    return [need for need in needs if not need.mixed and lacking(need.needs, processor)]
 
 
 def instruction(code: bytes, bits: int) -> Instruction | None:
@@ -163,7 +169,8 @@ def instruction(code: bytes, bits: int) -> Instruction | None:
     needs = tuple(row["is"].split())
     if found.encoding == _REX2:
         needs = ("apx", *(name for name in needs if name != BASE))
-    return Instruction(needs, row.get("label") or label(needs), _ENCODINGS[found.encoding], row.get("kind", ""))
+    encoding = _ENCODINGS[found.encoding]
+    return Instruction(needs, row.get("label") or label(needs), encoding, row.get("kind", ""), found.length)
 
 
 def label(needs: tuple[str, ...]) -> str:

@@ -128,7 +128,7 @@ class Cpu:
 
     def why_not(self, level: str) -> tuple[Lack, ...]:
         """What is not usable of a level, which includes those below it. Raises KeyError for a name that is no level."""
-        features = {name: self.feature(name) for name in _of_level(level)}
+        features = {name: self.feature(name) for name in features_of(level)}
         return tuple(Lack(name, feature.in_cpu) for name, feature in features.items() if not feature.usable)
 
     @property
@@ -171,7 +171,7 @@ def of_level(level: str) -> Cpu:
     """A processor that has what a level of data/cpu.toml names, usable, and nothing else. Raises KeyError."""
     leaves: dict[Leaf, list[int]] = {(0x0, 0): [0x7, 0, 0, 0], (_EXTENDED, 0): [0x80000001, 0, 0, 0]}
     xcr0 = 0
-    for name in (*_of_level(level), "xsave", "osxsave"):  # the last two are how the system switches a state on
+    for name in (*features_of(level), "xsave", "osxsave"):  # the last two are how the system switches a state on
         row = _features()[name]
         registers = leaves.setdefault((row["leaf"], row.get("subleaf", 0)), [0, 0, 0, 0])
         registers[_REGISTERS.index(row["register"])] |= 1 << row["bit"]
@@ -278,7 +278,7 @@ def _model_files() -> dict[str, str]:
     return {**{stem: stem for stem in stems}, **tables.table("cpu.toml")["also"]}
 
 
-def _of_level(level: str) -> tuple[str, ...]:
+def features_of(level: str) -> tuple[str, ...]:
     """The features of a level and of those below it."""
     rows = tables.table("cpu.toml")["level"]
     index = list(rows).index(level) if level in rows else None

@@ -79,6 +79,9 @@ _CAUSES = (
     search_path.unusable_entries,
     packages.only_by_import,
     suppliers.absent_at_run_time,
+    processor.run_at_load,
+    processor.run_when_called,
+    processor.only_contained,
 )
 _SEVERITIES = {"error": 0, "warning": 1, "note": 2}
 

@@ -10,6 +10,7 @@ from depwalk.host import Host
 if TYPE_CHECKING:
     from depwalk.graph import Graph, Module
     from depwalk.installation import Installation
+    from depwalk.isa import Contents, Reached
     from depwalk.loader import LoadTrace
     from depwalk.loader.imports import ImportTrace
     from depwalk.target import Target
@@ -47,6 +48,19 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Code:
+    """What the code of a module needs of a processor: run at load, all of it, and what its exports run.
+
+    The last two are None where they were not asked: see gather.
+    """
+
+    module: Module
+    at_load: Reached
+    contents: Contents | None = None
+    exported: Reached | None = None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that is known, in one object."""
 
@@ -61,6 +75,7 @@ class Evidence:
     imported: ImportTrace | None = None  # the import, or the program, in which the file was loaded
     installations: tuple[Installation, ...] = ()  # distributions that own files of the tree: their RECORD and the disk
     host: Host = field(default_factory=Host)
+    code: tuple[Code, ...] = ()  # of the modules that a load maps; asked only where a processor is to be predicted for
 
     @property
     def loading(self) -> str:

@@ -1,4 +1,4 @@
-"""Instructions that this processor, or its Windows, does not have."""
+"""Instructions that a processor, or its Windows, does not have: where a load ended, or where the code itself leads."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from depwalk import cpu, isa
 from depwalk.diagnosis.evidence import Finding, Remedy
 
 if TYPE_CHECKING:
-    from depwalk.diagnosis.evidence import Evidence
+    from collections.abc import Iterable, Sequence
+
+    from depwalk.cpu import Cpu
+    from depwalk.diagnosis.evidence import Code, Evidence, Proof
+    from depwalk.isa import Need
     from depwalk.loader import Raised
 
 CODES = ("cpu-feature-missing", "cpu-feature-disabled")
 ILLEGAL_INSTRUCTION = 0xC000001D
+_SHOWN = 3  # places, or sets, that are named
+_LONGEST = 15  # bytes of an instruction
 
 
 def illegal_instruction(evidence: Evidence, name: str, exception: Raised, facts: tuple[str, ...]) -> Finding | None:
@@ -22,43 +28,163 @@ def illegal_instruction(evidence: Evidence, name: str, exception: Raised, facts:
     """
     if exception.code != ILLEGAL_INSTRUCTION:
         return None
-    found = isa.instruction(exception.code_bytes, 32 if evidence.target.architecture == "x86" else 64)
-    processor = cpu.live()
+    found = isa.instruction(exception.code_bytes, _bits(evidence))
+    processor = evidence.target.cpu
     if found is None or found.kind or processor is None:
         return None
-    lacking = next((name for name in found.needs if name != isa.BASE and not processor.feature(name).usable), None)
+    lacking = isa.lacking(found.needs, processor)
     if lacking is None:
         return None
-    feature = processor.feature(lacking)
-    label = cpu.label(lacking)
-    told = (
-        *facts,
-        f"instruction there: {exception.code_bytes.hex(' ')} ({found.label}, {found.encoding} encoding)",
-        f"this processor: {cpu.brand() or 'without a name'}",
+    told = (*facts, f"instruction there: {exception.code_bytes.hex(' ')} ({found.label}, {found.encoding} encoding)")
+    return _finding(name, lacking, processor, told, "loader")
+
+
+def run_at_load(evidence: Evidence) -> Iterable[Finding]:
+    """The same, predicted: code that is run at load needs what is not usable, and nothing has asked for it before."""
+    processor = evidence.target.cpu
+    for code in evidence.code if processor else ():
+        assert processor is not None
+        needs = isa.unusable(code.at_load.needs, processor)
+        if needs:
+            told = (*evidence.chain(code.module), *_places(code, needs, _bits(evidence)))
+            yield _finding(
+                code.module.name,
+                isa.lacking(needs[0].needs, processor) or "",
+                processor,
+                told,
+                "static",
+                needed_by=evidence.importer(code.module),
+            )
+
+
+def run_when_called(evidence: Evidence) -> Iterable[Finding]:
+    """A warning: the file loads, but what it exports needs what is not usable, and does not ask for it."""
+    processor = evidence.target.cpu
+    for code in evidence.code:
+        needs = isa.unusable(code.exported.needs, processor) if processor and code.exported else []
+        if needs and processor:
+            label = isa.label(needs[0].needs)
+            yield Finding(
+                "cpu-feature-missing",
+                "warning",
+                code.module.name,
+                f"{code.module.name} loads, but functions that it exports run {label} instructions, which "
+                f"{_who(processor)} cannot execute.",
+                evidence=(*_places(code, needs, _bits(evidence)), _brand(processor)),
+                remedy=_remedy(label),
+            )
+
+
+def only_contained(evidence: Evidence) -> Iterable[Finding]:
+    """A note: code that is not usable is there, and nothing that runs at load leads to it unasked."""
+    processor = evidence.target.cpu
+    held = {code.module.name: _held(code, processor) for code in evidence.code if processor}
+    names = [name for name, facts in held.items() if facts]
+    if not names or processor is None:
+        return
+    others = "another file" if len(names) == 2 else f"{len(names) - 1} other files"
+    several = f" and {others} have" if len(names) > 1 else " has"
+    yield Finding(
+        "cpu-feature-missing",
+        "note",
+        names[0],
+        f"{names[0]}{several} code that {_who(processor)} cannot execute; nothing that runs at load was found to lead "
+        "there without a question to the processor.",
+        evidence=tuple(f"{name}: {fact}" for name in names for fact in held[name]),
+        also=tuple(names[1:]),
     )
-    if feature.in_cpu:
+
+
+def _held(code: Code, processor: Cpu) -> list[str]:
+    """What of a module is not usable, and what could not be told of it; empty if all is."""
+    uses = [use for use in code.contents.uses if isa.lacking(use.needs, processor)] if code.contents else []
+    if not uses or code.contents is None:
+        return []
+    uses.sort(key=lambda use: use.functions, reverse=True)
+    counted = ", ".join(f"{isa.label(use.needs)} in {use.functions:,}" for use in uses[:_SHOWN])
+    more = f" and {len(uses) - _SHOWN} more sets" if len(uses) > _SHOWN else ""
+    asking = code.contents.asking
+    asks = f"{asking:,} ask what the processor has" if asking else "none asks what the processor has"
+    facts = [f"of {code.contents.functions:,} functions, {counted}{more}; {asks}"]
+    mixed = next((need for need in code.at_load.needs if need.mixed and isa.lacking(need.needs, processor)), None)
+    if mixed is not None:
+        facts.append(
+            f"not proven: it runs the function at 0x{mixed.function:X}, which has {isa.label(mixed.needs)} beside older "
+            "encodings, as code has that chooses by itself"
+        )
+    if not code.at_load.complete:
+        facts.append("not proven: it runs more code at load than was followed")
+    return facts
+
+
+def _places(code: Code, needs: Sequence[Need], bits: int) -> Iterable[str]:
+    """Where the first instruction is, who leads there, and where others are."""
+    first = needs[0]
+    content = code.module.image.at(first.rva, _LONGEST) if code.module.image else b""
+    found = isa.instruction(content, bits)
+    if found is not None:
+        shown = content[: found.length].hex(" ")
+        yield f"instruction at 0x{first.rva:X}: {shown} ({found.label}, {found.encoding} encoding)"
+    if first.function != first.root:
+        yield f"in the function at 0x{first.function:X}, to which the {first.by} at 0x{first.root:X} leads"
+    else:
+        yield f"in the {first.by} at 0x{first.root:X}"
+    yield "no CPUID, XGETBV or IsProcessorFeaturePresent was found on the way there"
+    if len(needs) > 1:
+        others = ", ".join(f"0x{need.rva:X} (function 0x{need.function:X})" for need in needs[1 : 1 + _SHOWN])
+        more = f" and {len(needs) - 1 - _SHOWN:,} more" if len(needs) > 1 + _SHOWN else ""
+        yield f"next on the same way: {others}{more}"
+
+
+def _finding(
+    name: str, lacking: str, processor: Cpu, facts: tuple[str, ...], proof: Proof, *, needed_by: str = ""
+) -> Finding:
+    label = cpu.label(lacking)
+    told = (*facts, _brand(processor))
+    if processor.feature(lacking).in_cpu:
         return Finding(
             "cpu-feature-disabled",
             "error",
             name,
-            f"{name} runs {label} instructions while it is loaded; this processor has them, but Windows does not "
+            f"{name} runs {label} instructions while it is loaded; {_who(processor)} has them, but Windows does not "
             "let programs use them.",
+            needed_by=needed_by,
             evidence=told,
             remedy=Remedy(
                 f"Enable {label}: update Windows, undo `bcdedit /set xsavedisable`, or let the virtual machine "
                 f"pass {label} on. Otherwise use a build of the package without {label}."
             ),
-            proof="loader",
+            proof=proof,
         )
     return Finding(
         "cpu-feature-missing",
         "error",
         name,
-        f"{name} runs {label} instructions while it is loaded, and this processor does not have {label}.",
+        f"{name} runs {label} instructions while it is loaded, and {_who(processor)} does not have {label}.",
+        needed_by=needed_by,
         evidence=told,
-        remedy=Remedy(
-            f"Use a build of the package for processors without {label}, or an older version that has one; "
-            "no DLL that could be installed helps."
-        ),
-        proof="loader",
+        remedy=_remedy(label),
+        proof=proof,
     )
+
+
+def _remedy(label: str) -> Remedy:
+    return Remedy(
+        f"Use a build of the package for processors without {label}, or an older version that has one; "
+        "no DLL that could be installed helps."
+    )
+
+
+def _who(processor: Cpu) -> str:
+    if processor.name == cpu.LIVE:
+        return "this processor"
+    return f"a processor of {processor.name}" if processor.name in cpu.levels() else f"the processor {processor.name}"
+
+
+def _brand(processor: Cpu) -> str:
+    name = "this processor" if processor.name == cpu.LIVE else f"processor {processor.name}"
+    return f"{name}: {processor.brand() or 'without a name'}, level {processor.level() or 'below x86-64-v1'}"
+
+
+def _bits(evidence: Evidence) -> int:
+    return 32 if evidence.target.architecture == "x86" else 64

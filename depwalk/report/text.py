@@ -56,7 +56,7 @@ _HEADLINES = {  # behind the name of the module
     "hang-on-load": "never ends loading",
     "debug-runtime": "is missing",
     "missing-gpu-runtime": "is missing",
-    "cpu-feature-missing": "needs instructions that this processor does not have",
+    "cpu-feature-missing": "needs instructions that the processor does not have",
     "cpu-feature-disabled": "needs instructions that Windows does not let it use",
     "wrong-wheel": "comes from a wheel that does not fit",
     "mixed-environment": "is of another environment than what it works with",
