@@ -39,6 +39,7 @@ CORE = CHECKOUT / "csrc"
 DRIVER = CHECKOUT / "tests" / "fuzz"
 WORKPLACE = CACHE / "build" / "sanitize"
 
+TABLES = CACHE / "build" / "tables"  # isa_table.h, which the build makes
 WARNINGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pedantic", "-Werror", "-DDW_BUILD")
 WINDOWS_OPTIONS = ("-ffreestanding", "-fno-stack-protector", "-fno-sanitize=all")
 WINDOWS_TARGETS = ("x86_64", "x86", "aarch64")
@@ -92,12 +93,19 @@ def open_compilers(seeds: Path) -> Iterator[Compilers]:
     The caller has a mount namespace of its own: no mount outlives it.
     """
     WORKPLACE.mkdir(parents=True, exist_ok=True)
+    make_tables()
     shared = [CACHE, CHECKOUT]
     if seeds.is_dir() and not any(seeds.is_relative_to(directory) for directory in shared):
         shared.append(seeds)
     root = prepare_root()
     with bed.mounted(root, shared):
         yield Compilers(root)
+
+
+def make_tables() -> None:
+    """Write the decoder's tables, as setup.py does."""
+    TABLES.mkdir(parents=True, exist_ok=True)
+    run_logged([fetch.host_environment(), CORE / "isa_table.py", TABLES / "isa_table.h"], "isa-table")
 
 
 # warnings
@@ -124,7 +132,7 @@ def build_directory(name: str) -> Path:
 def compile_for_linux(compilers: Compilers, compiler: str) -> None:
     """Compile the core and the driver; a warning is a failure."""
     sources = [*core_sources(windows=False), *driver_sources()]
-    command: Command = [compiler, *WARNINGS, f"-I{CORE}", "-c", *sources]
+    command: Command = [compiler, *WARNINGS, f"-I{CORE}", f"-I{TABLES}", "-c", *sources]
     compilers.run(command, compiler, build_directory(compiler))
 
 
@@ -133,7 +141,16 @@ def compile_for_windows(host_python: Path, target: str) -> None:
     compiler: Command = [host_python, "-m", "ziglang", "cc", "-target", f"{target}-windows-gnu"]
     directory = build_directory(f"zig-{target}")
     for source in core_sources(windows=True):  # one by one: zig makes no two COFF objects at once
-        command: Command = [*compiler, *WARNINGS, *WINDOWS_OPTIONS, "-c", source, "-o", directory / f"{source.stem}.o"]
+        command: Command = [
+            *compiler,
+            *WARNINGS,
+            f"-I{TABLES}",
+            *WINDOWS_OPTIONS,
+            "-c",
+            source,
+            "-o",
+            directory / f"{source.stem}.o",
+        ]
         run_logged(command, f"sanitize-zig-{target}", env=bed.zig_environment())
 
 
@@ -153,7 +170,7 @@ def build_driver(compilers: Compilers) -> Path:
     """Build the fuzz driver and the core under it; only the core counts its work."""
     directory = build_directory("fuzz")
     program = directory / "fuzz_pe"
-    core: Command = [GCC, *SANITIZED, "-DDW_BUILD", WORK_COUNTED, "-c", *core_sources(windows=False)]
+    core: Command = [GCC, *SANITIZED, "-DDW_BUILD", f"-I{TABLES}", WORK_COUNTED, "-c", *core_sources(windows=False)]
     driver: Command = [GCC, *SANITIZED, "-DFUZZ_COUNT_WORK", f"-I{CORE}", "-c", *driver_sources()]
     objects = [f"{path.stem}.o" for path in (*core_sources(windows=False), *driver_sources())]
     compilers.run(core, "fuzz-core", directory)
@@ -207,7 +224,7 @@ def campaign(compilers: Compilers, zoo: Path, seconds: int) -> None:
         shutil.copy(path, corpus / file_hash(path))
     sources = [*core_sources(windows=False), *driver_sources()]
     sanitizers = "-fsanitize=fuzzer,address,undefined"
-    options = [*SANITIZED, sanitizers, "-DDW_BUILD", "-DFUZZ_LIBFUZZER", f"-I{CORE}"]
+    options = [*SANITIZED, sanitizers, "-DDW_BUILD", "-DFUZZ_LIBFUZZER", f"-I{CORE}", f"-I{TABLES}"]
     compilers.run([CLANG, *options, *sources, "-o", program], "campaign-build", directory)
     limits = [f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", "-timeout=20", "-print_final_stats=1"]
     compilers.run([program, *limits, corpus], "campaign", directory)

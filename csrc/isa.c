@@ -645,8 +645,8 @@ static void count_listed(census *count)
         isa_function function;
         code_range range;
         if (!isa_function_at(count->image, i, &function) || function.begin < last ||
-            !find_code(count->image, function.begin, &range)) {
-            continue;
+            !find_code(count->image, function.begin, &range) || count->contents->code > count->image->size) {
+            continue; /* not in order, no code, or sections that share their bytes */
         }
         if (!function.chained || function.begin != last) {
             end_function(count);
@@ -824,11 +824,13 @@ static void count_unlisted(census *count)
     note_start(count, count->image->entry_point);
     bool any = true;
     for (uint32_t round = 0; any && round < MOST_ROUNDS; round++) {
+        uint64_t searched = 0; /* sections that share their bytes must not cost more than the file */
         any = false;
-        for (uint32_t i = 0; i < count->image->section_count; i++) {
+        for (uint32_t i = 0; i < count->image->section_count && searched <= count->image->size; i++) {
             code_range section;
             if (find_code(count->image, pe_section(count->image, i).rva, &section)) {
                 any = count_pending(count, &section) || any;
+                searched += section.held;
             }
         }
     }

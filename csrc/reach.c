@@ -17,6 +17,7 @@
 enum {
     PENDING_PER_FUNCTION = 4,
     KNOWN_PER_FUNCTION = 2, /* places for globals */
+    PROBES = 256,
     MOST_ROUNDS = 8,
     GLOBAL = 4,             /* bytes of a global that are told apart from the next */
     OBJECT = 64,            /* bytes that an asking function is taken to write behind a pointer */
@@ -87,9 +88,11 @@ typedef struct walk {
 
 /* ---- memory of the walk ----------------------------------------------------------------------------------------- */
 
+/* The high bits of a product depend on all bits of the key: functions begin at multiples of 16. */
 static uint32_t hashed(uint32_t key)
 {
-    return key * 2654435761u;
+    uint32_t product = key * 2654435761u;
+    return product ^ product >> 15;
 }
 
 static bool test_bit(const uint8_t *bits, uint64_t at)
@@ -143,28 +146,34 @@ static uint32_t pointer_at(const walk *w, uint32_t rva, bool *held)
     return *held && target < w->image->size_of_image ? (uint32_t)target : 0;
 }
 
-/* The place of a key in a table of number + 1: where it is, or where it belongs. */
+/* The place of a key in a table of number + 1: where it is, or where it belongs. NULL if it is too far from where it
+ * should be: only addresses that were chosen for that are. */
 static uint32_t *place_of_function(walk *w, uint32_t begin)
 {
     uint32_t at = hashed(begin) & w->index_mask;
-    while (w->index[at] != 0 && w->functions[w->index[at] - 1].begin != begin) {
-        at = (at + 1) & w->index_mask;
+    for (uint32_t tries = 0; tries < PROBES; tries++, at = (at + 1) & w->index_mask) {
+        if (w->index[at] == 0 || w->functions[w->index[at] - 1].begin == begin) {
+            return &w->index[at];
+        }
     }
-    return &w->index[at];
+    return NULL;
 }
 
 static uint32_t *place_of_global(const walk *w, uint32_t number)
 {
     uint32_t at = hashed(number) & w->globals_mask;
-    while (w->globals[at] != 0 && w->globals[at] != number + 1) {
-        at = (at + 1) & w->globals_mask;
+    for (uint32_t tries = 0; tries < PROBES; tries++, at = (at + 1) & w->globals_mask) {
+        if (w->globals[at] == 0 || w->globals[at] == number + 1) {
+            return &w->globals[at];
+        }
     }
-    return &w->globals[at];
+    return NULL;
 }
 
 static bool is_asked_global(const walk *w, uint32_t rva)
 {
-    return *place_of_global(w, rva / GLOBAL) != 0;
+    const uint32_t *place = place_of_global(w, rva / GLOBAL);
+    return place && *place != 0;
 }
 
 /* Note that an asking function writes there. */
@@ -172,10 +181,10 @@ static void add_global(walk *w, uint32_t rva, uint32_t size)
 {
     for (uint32_t number = rva / GLOBAL; number <= (rva + size - 1) / GLOBAL; number++) {
         uint32_t *place = place_of_global(w, number);
-        if (*place != 0 || !is_writable(w, number * GLOBAL)) {
+        if (place && (*place != 0 || !is_writable(w, number * GLOBAL))) {
             continue;
         }
-        if (w->global_count > w->globals_mask / 2) {
+        if (!place || w->global_count > w->globals_mask / 2) {
             w->reach->incomplete = 1;
             return;
         }
@@ -185,8 +194,16 @@ static void add_global(walk *w, uint32_t rva, uint32_t size)
     }
 }
 
+/* One entry of a table more. False if the file has no right to any more. */
+static bool spend(walk *w)
+{
+    w->reach->incomplete |= w->budget == 0;
+    w->budget -= w->budget > 0;
+    return w->budget > 0;
+}
+
 /* Where a function of the exception directory ends that begins there, with the pieces that continue it. */
-static uint32_t listed_end(const walk *w, uint32_t begin)
+static uint32_t listed_end(walk *w, uint32_t begin)
 {
     uint32_t low = 0, high = isa_function_count(w->image), count = high;
     isa_function found;
@@ -204,6 +221,9 @@ static uint32_t listed_end(const walk *w, uint32_t begin)
     }
     uint32_t end = found.end;
     for (low++; low < count && isa_function_at(w->image, low, &found) && found.chained && found.begin == end; low++) {
+        if (!spend(w)) {
+            break;
+        }
         end = found.end;
     }
     return end;
@@ -213,10 +233,10 @@ static uint32_t listed_end(const walk *w, uint32_t begin)
 static uint32_t function_at(walk *w, uint32_t begin, uint32_t caller, uint32_t kind)
 {
     uint32_t *place = place_of_function(w, begin);
-    if (*place != 0) {
+    if (place && *place != 0) {
         return *place - 1;
     }
-    if (w->reach->functions >= w->function_capacity) {
+    if (!place || w->reach->functions >= w->function_capacity) {
         w->reach->incomplete = 1;
         return NOBODY;
     }
@@ -521,13 +541,6 @@ static void mark_asking(walk *w, function *f)
 }
 
 /* ---- tables of functions ---------------------------------------------------------------------------------------- */
-
-static bool spend(walk *w)
-{
-    w->reach->incomplete |= w->budget == 0;
-    w->budget -= w->budget > 0;
-    return w->budget > 0;
-}
 
 /* Whether [from, to) holds nothing but pointers to code and empty entries: a table for _initterm. */
 static bool is_table(walk *w, uint32_t from, uint32_t to)
@@ -1000,15 +1013,19 @@ static bool may_hold_cpuid(const uint8_t *bytes)
     return ((word - 0x0101010101010101u) & ~word & 0x8080808080808080u) != 0;
 }
 
-/* Whether the function of a place really executes CPUID there. Places that only look so are data or operands. */
-static bool executes(walk *w, uint32_t begin, uint32_t rva)
+/* Whether code really executes a question. What only looks so is data, or part of another instruction. */
+static bool holds_question(walk *w, uint32_t begin, uint32_t end)
 {
-    while (begin < rva) {
+    for (uint32_t at = begin; at < end;) {
         instruction i;
         uint64_t offset;
-        begin += read_instruction(w, begin, &i, &offset) ? i.is.length : 1u;
+        bool whole = read_instruction(w, at, &i, &offset);
+        if (whole && isa_asks(&i.is)) {
+            return true;
+        }
+        at += whole ? i.is.length : 1u;
     }
-    return begin == rva;
+    return false;
 }
 
 /* The last listed function that begins at or before a place; false if it ends before that. */
@@ -1031,7 +1048,11 @@ static void learn_from(walk *w, uint32_t rva, uint32_t *last)
 {
     isa_function listed;
     bool is_listed = listed_around(w, rva, &listed);
-    if (is_listed && (listed.begin < *last || !executes(w, listed.begin, rva))) {
+    if (rva < *last) {
+        return;
+    }
+    *last = is_listed ? listed.end : rva + 1;
+    if (is_listed && !holds_question(w, listed.begin, listed.end)) {
         return;
     }
     uint32_t begin = is_listed ? listed.begin : rva;
@@ -1039,7 +1060,6 @@ static void learn_from(walk *w, uint32_t rva, uint32_t *last)
     if (number != NOBODY) {
         todo what = {.rva = begin, .function = number, .callee = NOBODY, .asked = true, .given = NOTHING_GIVEN};
         w->functions[number].questions = true;
-        *last = is_listed ? listed.end : *last;
         push(w, what);
     }
 }
@@ -1047,11 +1067,13 @@ static void learn_from(walk *w, uint32_t rva, uint32_t *last)
 static void push_questions(walk *w)
 {
     uint32_t last = 0;
-    for (uint32_t index = 0; index < w->image->section_count; index++) {
+    uint64_t searched = 0; /* sections that share their bytes must not cost more than the file */
+    for (uint32_t index = 0; index < w->image->section_count && searched <= w->image->size; index++) {
         dw_section section = pe_section(w->image, index);
         uint64_t offset;
         uint32_t held = 0;
         const uint8_t *code = section.characteristics & SECTION_CODE ? code_at(w, section.rva, &offset, &held) : NULL;
+        searched += held;
         for (uint32_t at = 0; code && at + 8 <= held; at += may_hold_cpuid(code + at) ? 1 : 8) {
             if (at > 0 && code[at] == 0xA2 && code[at - 1] == 0x0F) {
                 learn_from(w, section.rva + at - 1, &last);
@@ -1086,6 +1108,7 @@ static void walk_pending(walk *w)
 /* What asking functions write is known before the walk, as far as they can be found. */
 static void learn_questions(walk *w)
 {
+    w->budget = w->image->size;
     push_questions(w);
     walk_pending(w);
 }
@@ -1158,8 +1181,8 @@ dw_reach dw_reached(const dw_image *image, uint32_t from_exports, uint8_t *room,
         reach.asking += w.functions[i].instructions > 0 && (w.functions[i].questions || w.functions[i].reads);
     }
     for (uint32_t i = 0; i < reach.needs && i < capacity; i++) {
-        const function *f = &w.functions[*place_of_function(&w, needs[i].function) - 1];
-        needs[i].mixed = needs[i].mixed && f->old_vectors;
+        const uint32_t *place = place_of_function(&w, needs[i].function);
+        needs[i].mixed = needs[i].mixed && place && w.functions[*place - 1].old_vectors;
     }
     return reach;
 }

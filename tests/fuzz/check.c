@@ -8,6 +8,7 @@ enum {
     SAMPLE = 48,            /* exports that are looked up one by one, spread over the table */
     GUARD = 0xA5,           /* what an entry behind the last one is filled with */
     ENTRY_BYTES = 4,        /* the smallest entry of any table: a listing holds at most one per so many bytes */
+    CODE_EVERY = 8,         /* variants of which one is read as code: that costs more than all the rest */
     NAME_FACTOR = 1         /* all names together are at most so many times the file, and one more */
 };
 
@@ -46,7 +47,7 @@ static uint64_t work_done, work_limit = UINT64_MAX;
 static double most_work;
 
 #if defined(FUZZ_COUNT_WORK)
-enum { WORK_PER_BYTE = 24, WORK_FLOOR = 0x4000 };
+enum { WORK_PER_BYTE = 24, WORK_PER_CODE_BYTE = 512, WORK_FLOOR = 0x4000 };
 
 void __sanitizer_cov_trace_pc(void);
 
@@ -58,17 +59,28 @@ void __sanitizer_cov_trace_pc(void)
     }
 }
 
-static void allow_work(uint64_t size)
+static void allow(uint64_t size, uint64_t per_byte)
 {
     uint64_t bits = 1;
     while (bits < 40 && size >> bits != 0) {
         bits++;
     }
     work_done = 0;
-    work_limit = WORK_PER_BYTE * (size + WORK_FLOOR) * bits;
+    work_limit = per_byte * (size + WORK_FLOOR) * bits;
 }
 
-static void end_work(uint64_t size)
+static void allow_work(uint64_t size)
+{
+    allow(size, WORK_PER_BYTE);
+}
+
+/* A walk through code reads each byte several times: before and after a question, and again when one was found. */
+void fuzz_allow_code(uint64_t size)
+{
+    allow(size, WORK_PER_CODE_BYTE);
+}
+
+void fuzz_end_work(uint64_t size)
 {
     double per_byte = (double)work_done / (double)(size + WORK_FLOOR);
     most_work = per_byte > most_work ? per_byte : most_work;
@@ -80,7 +92,12 @@ static void allow_work(uint64_t size)
     (void)size;
 }
 
-static void end_work(uint64_t size)
+void fuzz_allow_code(uint64_t size)
+{
+    (void)size;
+}
+
+void fuzz_end_work(uint64_t size)
 {
     (void)size;
 }
@@ -153,7 +170,7 @@ static uint32_t call_counted(const list_call *listing, dw_image *image, void *en
 {
     allow_work(image->size);
     uint32_t count = listing->call(listing, image, entries, capacity);
-    end_work(image->size);
+    fuzz_end_work(image->size);
     return count;
 }
 
@@ -371,7 +388,7 @@ static dw_binding look_up(dw_image *image, const char *name, uint32_t length, ui
 {
     allow_work(image->size);
     dw_binding binding = dw_lookup(image, name, length, hint, ordinal);
-    end_work(image->size);
+    fuzz_end_work(image->size);
     MUST(binding.symbol == 0);
     MUST(binding.result <= DW_NO_EXPORTS);
     (void)check_text(image, binding.forwarder);
@@ -504,11 +521,15 @@ void fuzz_check(const fuzz_input *input)
     memset(&image, GUARD, sizeof image); /* nothing of what was there before may count */
     allow_work(input->size);
     MUST(dw_parse(&image, input->data, input->size) == expected_status(input->data, input->size));
-    end_work(input->size);
+    fuzz_end_work(input->size);
     MUST(image.mapped == 0);
     MUST(image.directory_count <= DW_DIRECTORIES);
     check_directories(&image);
     check_defects(&image);
+    bool is_worst = strcmp(input->variant, "worst") == 0;
+    if (image.data && (is_worst || input->number % CODE_EVERY == 0)) {
+        fuzz_check_code(&image);
+    }
     dw_close(&image);
     MUST(image.data == NULL && image.size == 0 && image.mapped == 0);
     current = NULL;

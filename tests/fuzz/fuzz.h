@@ -28,6 +28,13 @@ _Noreturn void fuzz_fail(const char *file, int line, const char *condition);
  * so that reading one beyond them is seen. */
 void fuzz_check(const fuzz_input *input);
 
+/* The same for those that read code. */
+void fuzz_check_code(const dw_image *image);
+
+/* Around a call that reads code: it may work so much for each byte of the file. */
+void fuzz_allow_code(uint64_t size);
+void fuzz_end_work(uint64_t size);
+
 /* The most basic blocks that one call executed, per byte of input; 0 in a build that does not count them. */
 double fuzz_most_work(void);
 

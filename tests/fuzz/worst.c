@@ -11,6 +11,7 @@ enum {
     DIRECTORIES = OPTIONAL + 96,
     SECTIONS = DIRECTORIES + 8 * DW_DIRECTORIES,
     PE32 = 0x10B,
+    ENTRY_POINT = OPTIONAL + 16,
     FORWARDER = 0x4000
 };
 
@@ -232,6 +233,72 @@ static void resources_of_empty_directories(canvas *page)
     resources_that_share(page, BY_ORDINAL | (page->size - page->begin - 0x40));
 }
 
+/* ---- code: the whole section is executable and writable, and the program begins with its first byte ------------- */
+
+static void begin_code(canvas *page)
+{
+    begin(page, 1);
+    fuzz_put32(page->data + ENTRY_POINT, page->begin);
+    fuzz_put32(page->data + SECTIONS + 36, 0xE0000020);
+}
+
+static void code_of_prefixes(canvas *page)
+{
+    begin_code(page);
+    fill(page, page->begin, page->size, 0x66);
+}
+
+/* Each byte after a call is another function that calls the next one. */
+static void calls_of_calls(canvas *page)
+{
+    begin_code(page);
+    for (uint32_t at = page->begin; at + 6 <= page->size; at += 6) {
+        page->data[at] = 0xE8;
+        fuzz_put32(page->data + at + 1, 1);
+        page->data[at + 5] = 0x90;
+    }
+}
+
+static void branches_everywhere(canvas *page)
+{
+    begin_code(page);
+    fill(page, page->begin, page->size, 0x75); /* JNE of 0x75 bytes more */
+}
+
+static void questions_everywhere(canvas *page)
+{
+    begin_code(page);
+    for (uint32_t at = page->begin; at + 2 <= page->size; at += 2) {
+        page->data[at] = 0x0F;
+        page->data[at + 1] = 0xA2;
+    }
+}
+
+/* What looks like a list of constructors, and code that takes its address again and again. */
+static void constructors_again_and_again(canvas *page)
+{
+    begin_code(page);
+    uint32_t list = middle(page);
+    for (uint32_t at = page->begin; at + 5 <= list; at += 5) {
+        page->data[at] = 0x68;
+        fuzz_put32(page->data + at + 1, list);
+    }
+    fill32(page, list, page->size, page->begin);
+    fuzz_put32(page->data + list, UINT32_MAX);
+}
+
+/* Every relocated pointer and every export leads to code that is followed backwards. */
+static void code_found_backwards(canvas *page)
+{
+    begin_code(page);
+    fill(page, page->begin, page->size, 0xCC);
+    for (uint32_t at = page->begin + 5; at + 5 <= page->size; at += 5) {
+        page->data[at] = 0xE9;
+        fuzz_put32(page->data + at + 1, (uint32_t)-10);
+    }
+    fuzz_put32(page->data + ENTRY_POINT, page->begin + (page->size - page->begin - 10) / 5 * 5);
+}
+
 bool fuzz_worst(uint32_t number, uint8_t *data, size_t size, const char **name)
 {
     static const struct {
@@ -250,6 +317,12 @@ bool fuzz_worst(uint32_t number, uint8_t *data, size_t size, const char **name)
         {"names alike", names_alike},
         {"resources in circles", resources_in_circles},
         {"resources of empty directories", resources_of_empty_directories},
+        {"code of prefixes", code_of_prefixes},
+        {"calls of calls", calls_of_calls},
+        {"branches everywhere", branches_everywhere},
+        {"questions everywhere", questions_everywhere},
+        {"constructors again and again", constructors_again_and_again},
+        {"code found backwards", code_found_backwards},
     };
     if (number >= sizeof kinds / sizeof *kinds || size < FUZZ_WORST_SMALLEST || size > INT32_MAX) {
         return false;
