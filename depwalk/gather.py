@@ -61,6 +61,14 @@ def _code(evidence: Evidence) -> Iterator[Code]:
         yield code
 
 
+def whole(code: Code) -> Code:
+    """The same with all that can be known of the module's code."""
+    image = code.module.image
+    if image is None:
+        return code
+    return replace(code, contents=code.contents or isa.contents(image), exported=code.exported or isa.exported(image))
+
+
 def _host(evidence: Evidence, files: list[str]) -> Host:
     load = evidence.load
     missing = bool(evidence.problems("missing"))

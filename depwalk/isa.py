@@ -150,6 +150,14 @@ def level_of(features: Iterable[str]) -> str | None:
     return next((level for level in cpu.levels() if wanted <= {*cpu.features_of(level)}), None)
 
 
+def first_of_each(needs: Iterable[Need]) -> list[Need]:
+    """The first of each set, those of functions that choose by themselves apart."""
+    found: dict[tuple[tuple[str, ...], bool], Need] = {}
+    for need in needs:
+        found.setdefault((need.needs, need.mixed), need)
+    return list(found.values())
+
+
 def lacking(needs: tuple[str, ...], processor: Cpu) -> str | None:
     """The first feature of `needs` that is not usable on a processor; None if all are."""
     return next((name for name in needs if name != BASE and not processor.feature(name).usable), None)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from depwalk.cpu import Cpu
     from depwalk.diagnosis import Basis, Finding, Verdict
+    from depwalk.diagnosis.evidence import Code
     from depwalk.graph import Graph
     from depwalk.image import Image
     from depwalk.loader import LoadTrace
@@ -46,6 +47,7 @@ class Result:
     imported: ImportTrace | None = None
     imported_as: str = ""  # the name whose import loads the file, if that is what was asked about
     optional: bool = False  # that import goes on without the file
+    judged: tuple[Code, ...] = ()  # the code of its modules, as far as it had to be read: see `code`
 
     @property
     def cpu(self) -> Cpu | None:
@@ -56,6 +58,11 @@ class Result:
     def name(self) -> str:
         """What was asked about: an imported name, a command line, or the base name of the file."""
         return self.imported_as or ntpath.basename(os.path.basename(self.path))
+
+    @cached_property
+    def code(self) -> tuple[Code, ...]:
+        """What the code of each module needs, where a processor was predicted for: all of it, read when first asked."""
+        return tuple(gather.whole(code) for code in self.judged)
 
     @cached_property
     def gpu(self) -> tuple[gpu.Need, ...]:
@@ -271,4 +278,5 @@ def _result(path: str, evidence: diagnosis.Evidence, started: float, *, imported
         (time.perf_counter() - started) * 1000,
         evidence.imported,
         imported_as,
+        judged=evidence.code,
     )

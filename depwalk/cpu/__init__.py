@@ -256,12 +256,6 @@ def wanted_leaves() -> list[Leaf]:
     return list(_WANTED)
 
 
-def brand() -> str | None:
-    """The brand string of the processor that runs this; None if it has none or is no x86."""
-    leaves = _ask(((_EXTENDED, 0), *_BRAND))
-    return Cpu(leaves).brand() if leaves else None
-
-
 def _of_file(text: str, known: Mapping[str, str]) -> Cpu:
     if os.path.isfile(text):
         return read(text, text)  # as it was given: no path is a name that --cpu knows

@@ -109,8 +109,8 @@ def _held(code: Code, processor: Cpu) -> list[str]:
     mixed = next((need for need in code.at_load.needs if need.mixed and isa.lacking(need.needs, processor)), None)
     if mixed is not None:
         facts.append(
-            f"not proven: it runs the function at 0x{mixed.function:X}, which has {isa.label(mixed.needs)} beside older "
-            "encodings, as code has that chooses by itself"
+            f"not proven: it runs the function at 0x{mixed.function:X}, which has {isa.label(mixed.needs)} beside "
+            "older encodings, as code has that chooses by itself"
         )
     if not code.at_load.complete:
         facts.append("not proven: it runs more code at load than was followed")

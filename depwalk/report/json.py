@@ -6,10 +6,11 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from depwalk import __version__
+from depwalk import __version__, isa
 
 if TYPE_CHECKING:
     from depwalk.diagnosis import Finding
+    from depwalk.diagnosis.evidence import Code
     from depwalk.gpu import Need
     from depwalk.graph import Edge, Module
     from depwalk.loader import LoadTrace, Raised
@@ -49,6 +50,7 @@ def as_dict(result: Result) -> dict[str, Any]:
         "modules": [_module(module) for module in result.graph.modules],
         "edges": [_edge(edge) for edge in result.graph.edges],
         "gpu": [_need(need) for need in result.gpu],
+        "code": [_code(code) for code in result.code] if result.judged else None,
         "load": _load(result.load) if result.load else None,
         "import": _import(result.imported) if result.imported else None,
         "statistics": {
@@ -152,6 +154,45 @@ def _edge(edge: Edge) -> dict[str, Any]:
 
 def _need(need: Need) -> dict[str, Any]:
     return {"name": need.name, "family": need.supplier.id, "how": need.how, "by": need.by, "path": need.path}
+
+
+def _code(code: Code) -> dict[str, Any]:
+    contents = code.contents
+    compiled_for = isa.baseline(code.exported) if code.exported else ()
+    return {
+        "module": code.module.id,
+        "compiled_for": {"features": list(compiled_for), "level": isa.level_of(compiled_for)},
+        "contains": contents
+        and {
+            "bytes": contents.size,
+            "instructions": contents.instructions,
+            "unknown": contents.unknown,
+            "functions": contents.functions,
+            "asking": contents.asking,
+            "sets": [
+                {"needs": list(use.needs), "functions": use.functions, "instructions": use.instructions}
+                for use in contents.uses
+            ],
+        },
+        "at_load": {
+            "functions": code.at_load.functions,
+            "asking": code.at_load.asking,
+            "calls_through_pointers": code.at_load.through_pointers,
+            "complete": code.at_load.complete,
+            "needs": [_place(need) for need in isa.first_of_each(code.at_load.needs)],
+        },
+    }
+
+
+def _place(need: isa.Need) -> dict[str, Any]:
+    return {
+        "needs": list(need.needs),
+        "rva": need.rva,
+        "function": need.function,
+        "root": need.root,
+        "by": need.by,
+        "mixed": need.mixed,
+    }
 
 
 def _load(load: LoadTrace) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from depwalk import cpu, isa
 from depwalk.cpu import LIVE
 from depwalk.diagnosis import search_path
 from depwalk.report.lines import Line, shown, wrap
@@ -84,6 +85,8 @@ def render(
         for step in search_path.listing(result.target, result.graph.rules):
             lines += wrap(step, width, "  ", "      ")
         lines += [Line(""), Line("GPU", "head"), *_gpu(result, width)]
+        if result.judged:
+            lines += [Line(""), Line("Code", "head"), *_code(result, width)]
     return [*lines, Line(""), *wrap(_summary(result), width)] if is_file else lines
 
 
@@ -189,6 +192,21 @@ def _gpu(result: Result, width: int) -> Iterator[Line]:
     for need in result.gpu:
         fact = f"{need.name} of {need.supplier.what}, {how[need.how]} by {need.by}: {need.path or 'not there'}"
         yield from wrap(fact, width, "  ", "      ")
+
+
+def _code(result: Result, width: int) -> Iterator[Line]:
+    """What the code of each module needs: what it was compiled for, and what it holds."""
+    for code in result.code:
+        needs = isa.baseline(code.exported) if code.exported else ()
+        level = isa.level_of(needs)
+        compiled = f"for {level}" if level else f"with {', '.join(cpu.label(name) for name in needs)}"
+        if code.contents is None or not needs:
+            continue
+        yield from wrap(f"{code.module.name}: compiled {compiled}", width, "  ", "      ")
+        uses = [use for use in code.contents.uses if set(use.needs) - {*cpu.features_of("x86-64-v1")}]
+        held = ", ".join(f"{isa.label(use.needs)} in {use.functions:,}" for use in uses) or "nothing beyond x86-64-v1"
+        asks = f"{code.contents.asking:,} ask what the processor has"
+        yield from wrap(f"of {code.contents.functions:,} functions: {held}; {asks}", width, "      ", "      ")
 
 
 def _summary(result: Result) -> str:

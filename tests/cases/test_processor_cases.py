@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from catalogue import expect_primary
-from targets import target
+from targets import judging_for, target
 from test_cpu import AVX, HASWELL, INTEL, NEHALEM, SANDY_BRIDGE, SSE
 from test_diagnosis import evidence
 
-from depwalk import cpu, diagnosis
+from depwalk import diagnosis
 from depwalk.cpu import Cpu
 from depwalk.loader import LoadTrace, Raised
 
@@ -37,7 +37,7 @@ WITHOUT_XSAVE = Cpu(
 @pytest.fixture
 def on(monkeypatch: pytest.MonkeyPatch) -> Any:
     """on(processor): judge for this one, not for the one that runs the tests."""
-    return lambda processor: monkeypatch.setattr(cpu, "live", lambda: processor)
+    return judging_for(monkeypatch)
 
 
 def findings(path: Path, code: bytes, load: int | None, loader: str = "3.7") -> tuple[Finding, ...]:

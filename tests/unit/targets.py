@@ -7,11 +7,18 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from depwalk import cpu
 from depwalk.target import Directory, Target, python, windows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from depwalk.cpu import Cpu
     from depwalk.search import Rule
 
+processor: Cpu | None = None  # of every target: see judging_for
 _named = lru_cache(windows.named)
 
 
@@ -35,8 +42,19 @@ def target(
             fields[name] = tuple(os.fspath(path) for path in fields[name])
     if "cwd" in fields:
         fields["cwd"] = os.fspath(fields["cwd"])
+    fields.setdefault("cpu", processor)
     fields.setdefault("architecture", interpreter.architecture if interpreter else "x64")
     return Target(_named(system), python=interpreter, **fields)
+
+
+def judging_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cpu | None], None]:
+    """What sets the processor that every target of a test has, as the live one."""
+
+    def judge_for(chosen: Cpu | None) -> None:
+        named = None if chosen is None else replace(chosen, name=cpu.LIVE)
+        monkeypatch.setattr(f"{__name__}.processor", named)
+
+    return judge_for
 
 
 def searched(rules: tuple[Rule, ...]) -> list[str]:

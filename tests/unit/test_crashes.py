@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from targets import target
+from targets import judging_for, target
 from test_cpu import AVX, EPYC, HASWELL, NEHALEM, SANDY_BRIDGE, SSE
 from test_diagnosis import evidence
 
-from depwalk import cpu, diagnosis, graph, image, snaps
+from depwalk import diagnosis, graph, image, snaps
 from depwalk.cpu import Cpu
 from depwalk.loader import Failure, LoadTrace, Mapped, Raised
 
@@ -325,7 +325,7 @@ NO_AVX, AVX_OFF, AVX_ON = NEHALEM, Cpu(SANDY_BRIDGE, SSE), Cpu(SANDY_BRIDGE, AVX
 @pytest.fixture
 def on(monkeypatch: pytest.MonkeyPatch) -> Any:
     """on(processor): judge for this one, not for the one that runs the tests."""
-    return lambda processor: monkeypatch.setattr(cpu, "live", lambda: processor)
+    return judging_for(monkeypatch)
 
 
 def illegal(module: object, code: bytes, load: LoadTrace | None = None) -> LoadTrace:
