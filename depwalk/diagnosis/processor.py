@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from depwalk.cpu import Cpu
     from depwalk.diagnosis.evidence import Code, Evidence, Proof
-    from depwalk.isa import Need
+    from depwalk.isa import Contents, Need
     from depwalk.loader import Raised
 
 CODES = ("cpu-feature-missing", "cpu-feature-disabled")
@@ -95,6 +95,12 @@ def only_contained(evidence: Evidence) -> Iterable[Finding]:
     )
 
 
+def asking(contents: Contents) -> str:
+    """How many functions ask the processor what it has, in words."""
+    count = contents.asking
+    return f"{count:,} ask{'s' if count == 1 else ''} what the processor has" if count else "none asks what it has"
+
+
 def _held(code: Code, processor: Cpu) -> list[str]:
     """What of a module is not usable, and what could not be told of it; empty if all is."""
     uses = [use for use in code.contents.uses if isa.lacking(use.needs, processor)] if code.contents else []
@@ -103,9 +109,7 @@ def _held(code: Code, processor: Cpu) -> list[str]:
     uses.sort(key=lambda use: use.functions, reverse=True)
     counted = ", ".join(f"{isa.label(use.needs)} in {use.functions:,}" for use in uses[:_SHOWN])
     more = f" and {len(uses) - _SHOWN} more sets" if len(uses) > _SHOWN else ""
-    asking = code.contents.asking
-    asks = f"{asking:,} ask what the processor has" if asking else "none asks what the processor has"
-    facts = [f"of {code.contents.functions:,} functions, {counted}{more}; {asks}"]
+    facts = [f"of {code.contents.functions:,} functions, {counted}{more}; {asking(code.contents)}"]
     mixed = next((need for need in code.at_load.needs if need.mixed and isa.lacking(need.needs, processor)), None)
     if mixed is not None:
         facts.append(

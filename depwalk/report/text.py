@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from depwalk import cpu, isa
 from depwalk.cpu import LIVE
-from depwalk.diagnosis import search_path
+from depwalk.diagnosis import processor, search_path
 from depwalk.report.lines import Line, shown, wrap
 from depwalk.report.tree import ASCII, Glyphs, Tree
 
@@ -205,8 +205,8 @@ def _code(result: Result, width: int) -> Iterator[Line]:
         yield from wrap(f"{code.module.name}: compiled {compiled}", width, "  ", "      ")
         uses = [use for use in code.contents.uses if set(use.needs) - {*cpu.features_of("x86-64-v1")}]
         held = ", ".join(f"{isa.label(use.needs)} in {use.functions:,}" for use in uses) or "nothing beyond x86-64-v1"
-        asks = f"{code.contents.asking:,} ask what the processor has"
-        yield from wrap(f"of {code.contents.functions:,} functions: {held}; {asks}", width, "      ", "      ")
+        told = f"of {code.contents.functions:,} functions: {held}; {processor.asking(code.contents)}"
+        yield from wrap(told, width, "      ", "      ")
 
 
 def _summary(result: Result) -> str:
