@@ -29,6 +29,8 @@ typedef struct isa_row {
 
 #include "isa_table.h"
 
+_Static_assert(ISA_SETS <= 128, "a set has a bit in four words");
+
 enum {
     SLACK = 32              /* so many bytes may be read at an instruction before its length is known */
 };
@@ -416,9 +418,16 @@ enum {
     QUICK_SIZE = 7
 };
 
+#define COUNT ((uint64_t)1)
+#define TAKE_BACK UINT64_MAX
+
+enum {
+    ISA_WORDS = 4           /* of 32 bits, a bit for each set: 64-bit shifts would need a C runtime */
+};
+
 /* What was seen in one function: a bit for each set. */
 typedef struct seen_sets {
-    uint64_t bits[2];
+    uint32_t bits[ISA_WORDS];
     bool asks;
 } seen_sets;
 
@@ -497,31 +506,31 @@ static bool is_covered(const census *count, uint64_t offset)
 
 static void end_function(census *count)
 {
-    for (uint32_t word = 0; word < 2; word++) {
-        uint32_t set = word * 64;
-        for (uint64_t left = count->seen.bits[word]; left != 0; left >>= 1, set++) {
+    for (uint32_t word = 0; word < ISA_WORDS; word++) {
+        uint32_t set = word * 32;
+        for (uint32_t left = count->seen.bits[word]; left != 0; left >>= 1, set++) {
             if ((left & 1) && set < count->capacity) {
                 count->uses[set].functions++;
             }
         }
     }
     count->contents->asking += count->seen.asks;
-    seen_sets none = {{0, 0}, false};
+    seen_sets none = {{0}, false};
     count->seen = none;
 }
 
-/* Count an instruction, or take it back: `by` is 1 or -1. */
-static void count_instruction(census *count, const isa_instruction *found, uint32_t rva, int64_t by)
+/* Count an instruction, or take it back: `by` is COUNT or TAKE_BACK. */
+static void count_instruction(census *count, const isa_instruction *found, uint32_t rva, uint64_t by)
 {
-    count->contents->instructions += (uint64_t)by;
+    count->contents->instructions += by;
     if (found->row == ISA_NO_ROW) {
-        count->contents->unknown += (uint64_t)by;
+        count->contents->unknown += by;
     } else if (found->set != 0 && found->kind != ISA_KIND_FALLS_BACK) {
-        count->seen.bits[found->set >> 6] |= (uint64_t)1 << (found->set & 63);
+        count->seen.bits[found->set >> 5] |= 1u << (found->set & 31);
         if (found->set < count->capacity) {
             dw_isa_use *use = &count->uses[found->set];
             use->first = use->instructions == 0 ? rva : use->first;
-            use->instructions += (uint64_t)by;
+            use->instructions += by;
         }
     }
     count->seen.asks |= found->kind == ISA_KIND_QUESTION;
@@ -545,6 +554,26 @@ static inline uint32_t quick_length(const uint8_t *code, bool wide, uint32_t *at
         return 0;
     }
     return opcode + 1 + (found & QUICK_SIZE) + (found & QUICK_MODRM ? modrm_size(code + opcode + 1) : 0);
+}
+
+bool isa_holds_question(const uint8_t *code, uint32_t size, uint32_t held, bool wide)
+{
+    for (uint32_t here = 0; here < size && here < held;) {
+        uint32_t at, length = 0;
+        uint8_t quick;
+        if (held - here >= SLACK) {
+            length = quick_length(code + here, wide, &at, &quick);
+        }
+        isa_instruction found = {.length = (uint8_t)length};
+        if (length == 0 && !isa_read(code + here, held - here, wide, &found)) {
+            found.length = 1;
+        }
+        if (isa_asks(&found)) {
+            return true;
+        }
+        here += found.length;
+    }
+    return false;
 }
 
 /* CALL and JMP lead to code; so may LEA of an address. */
@@ -584,7 +613,7 @@ typedef struct piece {
 } piece;
 
 /* Count the instructions of a function up to `end`, or take them back. */
-static piece count_piece(census *count, const code_range *range, uint32_t end, int64_t by)
+static piece count_piece(census *count, const code_range *range, uint32_t end, uint64_t by)
 {
     piece found = {end, 0, true};
     uint64_t instructions = 0;
@@ -616,7 +645,7 @@ static piece count_piece(census *count, const code_range *range, uint32_t end, i
         found.last = quick != QUICK_SLOW && at == 0 && leaves(code[0]) ? here : found.last;
     }
     found.end = here;
-    count->contents->instructions += (uint64_t)by * instructions;
+    count->contents->instructions += by == COUNT ? instructions : 0 - instructions;
     return found;
 }
 
@@ -626,11 +655,11 @@ static void count_function(census *count, const code_range *range, uint32_t size
 {
     uint32_t whole = size < range->held ? size : range->held;
     seen_sets before = count->seen;
-    piece found = count_piece(count, range, whole, 1);
+    piece found = count_piece(count, range, whole, COUNT);
     if (!found.known) {
-        (void)count_piece(count, range, found.end, -1);
+        (void)count_piece(count, range, found.end, TAKE_BACK);
         count->seen = before;
-        found = count_piece(count, range, found.last, 1);
+        found = count_piece(count, range, found.last, COUNT);
         count->contents->unknown++;
     }
     count->contents->code += found.end;
@@ -685,7 +714,7 @@ static step take_step(census *count, const code_range *range, uint32_t here)
     }
     isa_instruction found;
     if (isa_read(code, range->held - here, count->wide, &found) && found.row != ISA_NO_ROW) {
-        count_instruction(count, &found, range->rva + here, 1);
+        count_instruction(count, &found, range->rva + here, COUNT);
         taken.length = found.length;
         taken.opcode = (found.has_modrm ? found.modrm_at : found.operand_at) - 1u;
         taken.plain = found.map <= ISA_MAP_0F && found.encoding == ISA_LEGACY;
@@ -743,10 +772,10 @@ static void count_found(census *count, const code_range *range)
     end_function(count);
 }
 
-/* Bits of 64 bytes of the file: code begins there and was not read. */
-static uint64_t pending(const census *count, uint64_t word)
+/* Bits of 32 bytes of the file: code begins there and was not read. */
+static uint32_t pending(const census *count, uint64_t word)
 {
-    return pe_u64(count->starts + 8 * word) & ~pe_u64(count->covered + 8 * word);
+    return pe_u32(count->starts + 4 * word) & ~pe_u32(count->covered + 4 * word);
 }
 
 static void count_at(census *count, const code_range *section, uint64_t offset)
@@ -762,9 +791,10 @@ static bool count_pending(census *count, const code_range *section)
 {
     uint64_t end = section->offset + section->held;
     bool any = false;
-    for (uint64_t word = section->offset >> 6; word << 6 < end; word++) {
-        for (uint64_t bit = 0, left; bit < 64 && (left = pending(count, word) >> bit) != 0; bit++) {
-            uint64_t offset = (word << 6) + bit;
+    for (uint64_t word = section->offset >> 5; word << 5 < end; word++) {
+        uint32_t left;
+        for (uint32_t bit = 0; bit < 32 && (left = pending(count, word) >> bit) != 0; bit++) {
+            uint64_t offset = (word << 5) + bit;
             if ((left & 1) && offset >= section->offset && offset < end) {
                 count_at(count, section, offset);
                 any = true;

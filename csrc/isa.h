@@ -60,6 +60,9 @@ bool isa_read(const uint8_t *code, uint64_t size, bool wide, isa_instruction *fo
 /* Whether an instruction is a question to the processor: CPUID or XGETBV. */
 bool isa_asks(const isa_instruction *found);
 
+/* Whether `size` bytes of code, of which `held` can be read, hold a question. */
+bool isa_holds_question(const uint8_t *code, uint32_t size, uint32_t held, bool wide);
+
 /* Whether no code follows: it stops the program. */
 bool isa_stops(const isa_instruction *found);
 

@@ -36,7 +36,7 @@ typedef struct function {
     uint32_t root;          /* RVA of what the loader or the runtime calls */
     uint32_t kind;          /* DW_ROOT_... of that */
     uint32_t instructions;
-    uint64_t needs[2];      /* a bit for each set that was recorded */
+    uint32_t needs[4];      /* a bit for each set that was recorded */
     bool questions;         /* it asks, or uses an answer */
     bool reads;             /* it reads what an asking function has written */
     bool calls;
@@ -620,12 +620,12 @@ typedef struct path {
 static void record_need(walk *w, const instruction *i, uint32_t number)
 {
     function *f = &w->functions[number];
-    uint64_t bit = (uint64_t)1 << (i->is.set & 63);
+    uint32_t bit = 1u << (i->is.set & 31), *word = &f->needs[i->is.set >> 5];
     f->old_vectors = f->old_vectors || isa_is_old_vector(&i->is);
-    if (i->is.set == 0 || isa_is_special(&i->is) || (f->needs[i->is.set >> 6] & bit)) {
+    if (i->is.set == 0 || isa_is_special(&i->is) || (*word & bit)) {
         return;
     }
-    f->needs[i->is.set >> 6] |= bit;
+    *word |= bit;
     if (w->reach->needs < w->capacity) {
         dw_need need = {.rva = i->rva,
                         .function = f->begin,
@@ -905,11 +905,10 @@ static void walk_path(walk *w, path *p)
     for (;;) {
         instruction i;
         uint64_t offset;
-        if (!read_instruction(w, p->rva, &i, &offset) || i.is.row == ISA_NO_ROW) {
-            return;
-        }
+        uint32_t held;
         uint8_t *walked = p->asked ? w->walked_asked : w->walked;
-        if (test_bit(walked, offset)) {
+        if (!code_at(w, p->rva, &offset, &held) || test_bit(walked, offset) ||
+            !read_instruction(w, p->rva, &i, &offset) || i.is.row == ISA_NO_ROW) {
             return;
         }
         set_bit(walked, offset);
@@ -1013,21 +1012,6 @@ static bool may_hold_cpuid(const uint8_t *bytes)
     return ((word - 0x0101010101010101u) & ~word & 0x8080808080808080u) != 0;
 }
 
-/* Whether code really executes a question. What only looks so is data, or part of another instruction. */
-static bool holds_question(walk *w, uint32_t begin, uint32_t end)
-{
-    for (uint32_t at = begin; at < end;) {
-        instruction i;
-        uint64_t offset;
-        bool whole = read_instruction(w, at, &i, &offset);
-        if (whole && isa_asks(&i.is)) {
-            return true;
-        }
-        at += whole ? i.is.length : 1u;
-    }
-    return false;
-}
-
 /* The last listed function that begins at or before a place; false if it ends before that. */
 static bool listed_around(const walk *w, uint32_t rva, isa_function *found)
 {
@@ -1052,8 +1036,11 @@ static void learn_from(walk *w, uint32_t rva, uint32_t *last)
         return;
     }
     *last = is_listed ? listed.end : rva + 1;
-    if (is_listed && !holds_question(w, listed.begin, listed.end)) {
-        return;
+    uint64_t offset;
+    uint32_t held;
+    const uint8_t *code = is_listed ? code_at(w, listed.begin, &offset, &held) : NULL;
+    if (is_listed && (!code || !isa_holds_question(code, listed.end - listed.begin, held, w->wide))) {
+        return; /* what only looks like CPUID is data, or part of another instruction */
     }
     uint32_t begin = is_listed ? listed.begin : rva;
     uint32_t number = function_at(w, begin, NOBODY, DW_ROOT_NONE);
@@ -1086,8 +1073,8 @@ static void push_questions(walk *w)
 
 static void clear(void *memory, uint64_t size)
 {
-    uint64_t *words = memory; /* every part of the room is a multiple of 8 bytes */
-    for (uint64_t i = 0; i < size / 8; i++) {
+    uint32_t *words = memory; /* every part of the room is a multiple of 8 bytes */
+    for (uint64_t i = 0; i < size >> 2; i++) {
         words[i] = 0;
     }
 }
@@ -1121,7 +1108,7 @@ static void walk_once(walk *w)
     w->changed = false;
     w->budget = w->image->size;
     for (uint32_t i = 0; i < w->reach->functions; i++) {
-        w->functions[i].needs[0] = w->functions[i].needs[1] = 0;
+        clear(w->functions[i].needs, sizeof w->functions[i].needs);
         w->functions[i].instructions = 0;
     }
     push_roots(w);
@@ -1139,17 +1126,18 @@ static uint32_t table_size(uint32_t capacity)
     return size;
 }
 
-static uint64_t padded(uint64_t size)
+/* Bytes of so many entries; both factors are of 32 bits, as 64-bit multiplication would need a C runtime. */
+static uint64_t room_for(uint32_t entries, uint32_t size)
 {
-    return (size + 7) & ~(uint64_t)7;
+    return ((uint64_t)entries * size + 7) & ~(uint64_t)7;
 }
 
 uint64_t dw_reached_room(const dw_image *image, uint32_t functions)
 {
     uint32_t table = table_size(functions);
-    return 2 * bitmap_size(image) + padded((uint64_t)functions * sizeof(function)) +
-           padded((uint64_t)functions * PENDING_PER_FUNCTION * sizeof(todo)) +
-           padded((uint64_t)table * sizeof(uint32_t)) + padded((uint64_t)table * KNOWN_PER_FUNCTION * sizeof(uint32_t));
+    return 2 * bitmap_size(image) + room_for(functions, sizeof(function)) +
+           room_for(functions * PENDING_PER_FUNCTION, sizeof(todo)) + room_for(table, sizeof(uint32_t)) +
+           room_for(table * KNOWN_PER_FUNCTION, sizeof(uint32_t));
 }
 
 dw_reach dw_reached(const dw_image *image, uint32_t from_exports, uint8_t *room, uint32_t functions, dw_need *needs,
@@ -1167,11 +1155,11 @@ dw_reach dw_reached(const dw_image *image, uint32_t from_exports, uint8_t *room,
     w.walked_asked = room += bitmap_size(image);
     w.functions = (function *)(void *)(room += bitmap_size(image));
     w.function_capacity = functions;
-    w.pending = (todo *)(void *)(room += padded((uint64_t)functions * sizeof(function)));
+    w.pending = (todo *)(void *)(room += room_for(functions, sizeof(function)));
     w.pending_capacity = functions * PENDING_PER_FUNCTION;
-    w.index = (uint32_t *)(void *)(room += padded((uint64_t)w.pending_capacity * sizeof(todo)));
+    w.index = (uint32_t *)(void *)(room += room_for(w.pending_capacity, sizeof(todo)));
     w.index_mask = table - 1;
-    w.globals = (uint32_t *)(void *)(room + padded((uint64_t)table * sizeof(uint32_t)));
+    w.globals = (uint32_t *)(void *)(room + room_for(table, sizeof(uint32_t)));
     w.globals_mask = table * KNOWN_PER_FUNCTION - 1;
     learn_questions(&w);
     do {
