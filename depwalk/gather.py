@@ -44,7 +44,8 @@ def _code(evidence: Evidence) -> Iterator[Code]:
     Of what fails for it no more is asked, and what a file exports only where there is code that cannot be executed.
     """
     processor = evidence.target.cpu
-    if processor is None or evidence.load is not None or evidence.imported is not None:
+    was_run = evidence.load is not None or evidence.imported is not None or evidence.loads_elsewhere
+    if processor is None or was_run:
         return
     for module in evidence.graph.modules:
         if module.image is None or module.status != "found" or module.delayed:
