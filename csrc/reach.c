@@ -22,6 +22,9 @@ enum {
     GLOBAL = 4,             /* bytes of a global that are told apart from the next */
     OBJECT = 64,            /* bytes that an asking function is taken to write behind a pointer */
     PROCESS_ATTACH = 1,
+    IN_EDX = 4,             /* registers, a bit for each */
+    KEPT_64 = 0xF0E8,       /* by a called function: RBX, RBP, RSI, RDI, R12 to R15 */
+    KEPT_32 = 0xE8,         /* EBX, EBP, ESI, EDI */
     GETTER = 32,            /* instructions of a function that only returns what another one has asked */
     AFTER_CALL = 12,        /* instructions in which an answer is used, if it is */
     FAR = 0x10000,          /* bytes that a function reaches at the most, where nothing says where it ends */
@@ -54,6 +57,12 @@ typedef struct arguments {
 
 #define NOTHING_GIVEN {0, 0, {0, 0}, NOBODY, false}
 
+/* What is known of why the loader calls. */
+typedef struct reason {
+    uint32_t registers;     /* those that hold `value`, a bit for each */
+    uint32_t value;         /* the reason, or what a switch that counts down has left of it */
+} reason;
+
 /* Code that is still to be walked. */
 typedef struct todo {
     uint32_t rva;
@@ -61,6 +70,7 @@ typedef struct todo {
     uint32_t callee;        /* number of the function that was called right before, or NOBODY */
     bool asked;             /* the function has asked by then */
     arguments given;        /* to the callee */
+    reason known;
 } todo;
 
 typedef struct walk {
@@ -229,22 +239,33 @@ static uint32_t listed_end(walk *w, uint32_t begin)
     return end;
 }
 
-/* The number of a function, new or known; NOBODY if there is no room. A known one keeps who led to it first. */
+static void led_by(const walk *w, function *f, uint32_t caller, uint32_t kind)
+{
+    bool by_caller = kind == DW_ROOT_NONE && caller != NOBODY;
+    f->caller = caller;
+    f->root = by_caller ? w->functions[caller].root : f->begin;
+    f->kind = by_caller ? w->functions[caller].kind : kind;
+}
+
+/* The number of a function, new or known; NOBODY if there is no room. A known one keeps who led to it first, but for one
+ * of which only the question was known, and for what the loader calls, although it is exported. */
 static uint32_t function_at(walk *w, uint32_t begin, uint32_t caller, uint32_t kind)
 {
     uint32_t *place = place_of_function(w, begin);
     if (place && *place != 0) {
+        function *known = &w->functions[*place - 1];
+        bool is_loaders = (kind == DW_ROOT_ENTRY || kind == DW_ROOT_TLS) && known->kind == DW_ROOT_EXPORT;
+        if ((known->kind == DW_ROOT_NONE && *place - 1 != caller) || is_loaders) {
+            led_by(w, known, caller, kind);
+        }
         return *place - 1;
     }
     if (!place || w->reach->functions >= w->function_capacity) {
         w->reach->incomplete = 1;
         return NOBODY;
     }
-    function made = {.begin = begin, .end = listed_end(w, begin), .caller = caller, .root = begin, .kind = kind};
-    if (kind == DW_ROOT_NONE && caller != NOBODY) {
-        made.root = w->functions[caller].root;
-        made.kind = w->functions[caller].kind;
-    }
+    function made = {.begin = begin, .end = listed_end(w, begin)};
+    led_by(w, &made, caller, kind);
     w->functions[w->reach->functions] = made;
     *place = ++w->reach->functions;
     return *place - 1;
@@ -611,9 +632,9 @@ typedef struct path {
     uint32_t number;        /* of its function */
     bool asked;
     bool guarded;           /* the instruction before compared a global with a register */
-    bool knows_reason;      /* EDX still holds why the loader calls, `reason` */
-    bool compared;          /* ... and the flags are those of a comparison of it with `other` */
-    uint32_t reason, other;
+    bool compared;          /* the flags are those of a comparison of the reason, `left`, with `right` */
+    uint32_t left, right;
+    reason known;
     arguments taken;
 } path;
 
@@ -658,10 +679,22 @@ static void take_address(walk *w, path *p, const instruction *i, uint32_t target
     }
 }
 
-/* MOV ECX, or PUSH. */
+/* Whether a register gets the address of a variable of the function's own. That of the frame is none. */
+static bool takes_own_stack(const walk *w, const instruction *i)
+{
+    uint8_t reg = reg_of(i), rm = i->is.modrm & 7;
+    if (one_byte(i, 0x8D)) {
+        return (addresses_by(i, 4) || addresses_by(i, 5)) && reg != 4 && reg != 5;
+    }
+    bool moves = !w->wide && i->is.modrm >= 0xC0; /* MOV of ESP itself: the lowest variable */
+    return moves && ((one_byte(i, 0x8B) && rm == 4 && reg != 5) || (one_byte(i, 0x89) && reg == 4 && rm != 5));
+}
+
+/* MOV ECX, PUSH, or MOV [ESP]. */
 static void take_constant(path *p, const instruction *i)
 {
-    if (one_byte(i, 0xB9) && !(i->is.rex & ISA_B)) {
+    bool is_on_top = one_byte(i, 0xC7) && i->is.modrm == 4 && i->code[i->is.modrm_at + 1u] == 0x24;
+    if (is_on_top || (one_byte(i, 0xB9) && !(i->is.rex & ISA_B))) {
         p->taken.constant = pe_u32(i->code + i->is.operand_at);
     } else if (one_byte(i, 0x6A)) {
         p->taken.constant = i->code[i->is.operand_at];
@@ -686,10 +719,9 @@ static bool look_at_operands(walk *w, path *p, const instruction *i)
 {
     uint32_t address = fixed_address(w, i);
     take_constant(p, i);
+    p->taken.own_stack = p->taken.own_stack || takes_own_stack(w, i);
     if (one_byte(i, 0x8D)) {
-        bool of_stack = addresses_by(i, 4) || addresses_by(i, 5);
-        p->taken.own_stack = p->taken.own_stack || of_stack;
-        if (address != 0 && w->wide) {
+        if (address != 0) {
             take_address(w, p, i, address);
         }
         return false;
@@ -730,7 +762,8 @@ static bool look_at_operands(walk *w, path *p, const instruction *i)
 /* Go on in this function after a call of another one. */
 static void push_after_call(walk *w, const path *p, uint32_t next, uint32_t callee)
 {
-    todo what = {.rva = next, .function = p->number, .callee = callee, .asked = p->asked, .given = p->taken};
+    todo what = {.rva = next, .function = p->number, .callee = callee, .asked = p->asked, .given = p->taken, .known = p->known};
+    what.known.registers &= w->wide ? KEPT_64 : KEPT_32;
     push(w, what);
 }
 
@@ -743,46 +776,108 @@ static bool is_conditional(const instruction *i)
 
 /* ---- the reason --------------------------------------------------------------------------------------------------
  *
- * The loader calls with the reason 1, DLL_PROCESS_ATTACH: in EDX, or on the stack of 32-bit code. What only other
- * reasons lead to does not run at load.
+ * The loader calls with the reason 1, DLL_PROCESS_ATTACH: in EDX, or on the stack of 32-bit code, [EBP+12]. What only
+ * other reasons lead to does not run at load.
  */
 
-/* Whether an instruction may change EDX. */
-static bool changes_edx(const instruction *i)
+/* Registers that an instruction may change, a bit for each; rather too many of them than too few. */
+static uint32_t changed_registers(const instruction *i)
 {
-    uint8_t opcode = i->is.opcode;
-    bool names_reg = i->is.has_modrm && reg_of(i) == 2, names_rm = is_register_operand(i, 2);
-    if (i->is.encoding != ISA_LEGACY || i->is.map != 0) {
-        return names_reg || names_rm || isa_asks(&i->is);
+    enum { ALL = 0xFFFF, RAX = 1, RDX = 4 };
+    uint8_t opcode = i->is.opcode, extension = i->is.modrm >> 3 & 7;
+    if (is_conditional(i)) {
+        return 0;
     }
-    bool compares = (opcode & 0xFC) == 0x38 || (opcode & 0xFE) == 0x84, saves = opcode == 0x88 || opcode == 0x89;
-    if (i->is.has_modrm) {
-        bool multiplies = (opcode & 0xFE) == 0xF6 && (i->is.modrm >> 3 & 7) >= 4;
-        return !compares && ((names_reg && !saves) || (names_rm && opcode != 0x8B) || multiplies);
+    bool exchanges = in_0f(i) && ((opcode & 0xFE) == 0xB0 || opcode == 0xC7); /* ... with RAX and RDX */
+    if (i->is.encoding != ISA_LEGACY || exchanges || (!i->is.has_modrm && i->is.map != 0)) {
+        return ALL;
     }
-    return opcode == 0xBA || opcode == 0x5A || opcode == 0x99;
+    if (!i->is.has_modrm) {
+        bool takes = (opcode & 0xF8) == 0x58 || (opcode & 0xF8) == 0xB8 || (opcode & 0xF0) == 0x40; /* POP, MOV, INC */
+        bool keeps = (opcode & 0xF8) == 0x50 || (opcode & 0xFD) == 0x68 || opcode == 0x90 || (opcode & 0xFE) == 0xA8 ||
+                     (opcode & 0xFE) == 0x3C || opcode == 0xE9 || opcode == 0xEB;
+        return takes ? 1u << ((opcode & 7) | (i->is.rex & ISA_B ? 8 : 0)) : keeps ? 0 : ALL;
+    }
+    uint32_t reg = 1u << reg_of(i), rm = i->is.modrm < 0xC0 ? 0 : 1u << ((i->is.modrm & 7) | (i->is.rex & ISA_B ? 8 : 0));
+    bool is_byte = i->is.map == 0 ? !(opcode & 1) : (opcode & 0xF0) == 0x90 || opcode == 0xC0;
+    if (is_byte && i->is.rex == 0) { /* maybe AH, CH, DH or BH */
+        reg |= reg >> 4;
+        rm |= rm >> 4;
+    }
+    if (i->is.map != 0) {
+        return reg | rm;
+    }
+    bool compares = (opcode & 0xFC) == 0x38 || (opcode & 0xFE) == 0x84 || (opcode == 0x83 && extension == 7) ||
+                    (opcode == 0x81 && extension == 7);
+    bool multiplies = (opcode & 0xFE) == 0xF6 && extension >= 4, is_x87 = (opcode & 0xF8) == 0xD8; /* FNSTSW AX */
+    bool only_rm = (opcode < 0x40 && (opcode & 2) == 0) || (opcode & 0xFC) == 0x80 || (opcode & 0xFE) == 0x88 ||
+                   opcode >= 0xC0;
+    bool only_reg = (opcode < 0x40 && (opcode & 2) != 0) || (opcode & 0xFE) == 0x8A || opcode == 0x8D;
+    return compares ? 0 : (multiplies || is_x87 ? RAX | RDX : 0) | (only_rm ? 0 : reg) | (only_reg ? 0 : rm);
 }
 
-/* Keep track of what is known of the reason: CMP, TEST and SUB of EDX, CMP of the argument of 32-bit code. */
+/* Whether the function of a path is called by the loader itself. */
+static bool is_root(const walk *w, const path *p)
+{
+    const function *f = &w->functions[p->number];
+    return f->caller == NOBODY && (f->kind == DW_ROOT_TLS || f->kind == DW_ROOT_ENTRY);
+}
+
+static void compare(path *p, uint32_t left, uint32_t right)
+{
+    p->compared = true;
+    p->left = left;
+    p->right = right;
+}
+
+/* CMP, TEST, SUB and DEC of a register that holds the reason. Returns whether it is one of them. */
+static bool follow_register(path *p, const instruction *i)
+{
+    bool is_dec = !i->is.has_modrm && (i->is.opcode & 0xF8) == 0x48 && i->is.map == 0; /* of 32-bit code */
+    uint8_t extension = i->is.modrm >> 3 & 7;
+    uint32_t number = (uint32_t)((is_dec ? i->is.opcode & 7 : i->is.modrm & 7) | (i->is.rex & ISA_B ? 8 : 0));
+    bool is_held = (is_dec || i->is.modrm >= 0xC0) && (p->known.registers >> number & 1);
+    bool subtracts = one_byte(i, 0x83) && extension == 5, counts = is_dec || (one_byte(i, 0xFF) && extension == 1);
+    if (!is_held || i->is.encoding != ISA_LEGACY) {
+        return false;
+    }
+    if (one_byte(i, 0x83) && extension == 7) {
+        compare(p, p->known.value, i->code[i->is.operand_at]);
+    } else if (one_byte(i, 0x85) && reg_of(i) == number) {
+        compare(p, p->known.value, 0);
+    } else if (subtracts || counts) { /* a switch counts down */
+        uint32_t by = counts ? 1 : i->code[i->is.operand_at];
+        compare(p, p->known.value, by);
+        p->known.value -= by;
+        p->known.registers = 1u << number;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Keep track of what is known of the reason. */
 static void follow_reason(const walk *w, path *p, const instruction *i)
 {
-    const uint8_t *operand = i->code + i->is.operand_at;
-    bool immediate = one_byte(i, 0x83), is_edx = w->wide && p->knows_reason && is_register_operand(i, 2);
-    const function *f = &w->functions[p->number];
-    bool is_argument = !w->wide && f->caller == NOBODY && f->kind < DW_ROOT_INITIALISER && immediate && i->is.modrm == 0x7D && operand[-1] == 0x0C; /* CMP [EBP+12] */
-    if (is_argument || (is_edx && immediate && (i->is.modrm == 0xFA || i->is.modrm == 0xEA))) {
-        p->compared = true;
-        p->other = operand[0];
-        if (i->is.modrm == 0xEA) { /* SUB EDX: a switch counts down */
-            p->reason -= p->other;
-            p->other = 0;
-        }
-    } else if (is_edx && one_byte(i, 0x85) && i->is.modrm == 0xD2) {
-        p->compared = true;
-        p->other = 0;
-    } else {
-        p->compared = p->compared && is_conditional(i);
-        p->knows_reason = p->knows_reason && !is_call(i) && !changes_edx(i);
+    uint8_t modrm = i->is.modrm, argument = i->is.has_modrm ? i->code[i->is.modrm_at + 1u] : 0;
+    bool of_argument = !w->wide && (modrm & 0xC7) == 0x45 && argument == 0x0C && is_root(w, p);
+    if (of_argument && one_byte(i, 0x83) && (modrm >> 3 & 7) == 7) {
+        compare(p, PROCESS_ATTACH, i->code[i->is.operand_at]);
+        return;
+    }
+    if (follow_register(p, i)) {
+        return;
+    }
+    p->compared = p->compared && is_conditional(i);
+    uint32_t from = one_byte(i, 0x89) ? reg_of(i) : (uint32_t)((modrm & 7) | (i->is.rex & ISA_B ? 8 : 0));
+    uint32_t to = one_byte(i, 0x89) ? (uint32_t)((modrm & 7) | (i->is.rex & ISA_B ? 8 : 0)) : reg_of(i);
+    bool moves = (one_byte(i, 0x89) || one_byte(i, 0x8B)) && modrm >= 0xC0 && (p->known.registers >> from & 1);
+    p->known.registers &= is_call(i) ? (w->wide ? KEPT_64 : KEPT_32) : ~changed_registers(i);
+    if (moves) {
+        p->known.registers |= 1u << to;
+    } else if (of_argument && one_byte(i, 0x8B)) {
+        p->known.registers = 1u << reg_of(i) | (p->known.value == PROCESS_ATTACH ? p->known.registers : 0);
+        p->known.value = PROCESS_ATTACH;
     }
 }
 
@@ -794,17 +889,17 @@ static int takes_jump(const path *p, const instruction *i)
     }
     switch (i->is.opcode & 0xF) {
     case 2:
-        return p->reason < p->other;
+        return p->left < p->right;
     case 3:
-        return p->reason >= p->other;
+        return p->left >= p->right;
     case 4:
-        return p->reason == p->other;
+        return p->left == p->right;
     case 5:
-        return p->reason != p->other;
+        return p->left != p->right;
     case 6:
-        return p->reason <= p->other;
+        return p->left <= p->right;
     case 7:
-        return p->reason > p->other;
+        return p->left > p->right;
     default:
         return -1;
     }
@@ -851,8 +946,8 @@ static bool is_inside(const function *f, uint32_t rva)
     return rva >= f->begin && rva < f->end;
 }
 
-/* A jump with a condition: one side now, the other one later. */
-static void branch(walk *w, path *p, const instruction *i)
+/* A jump with a condition: one side now, the other one later. Returns whether the path goes on, at p->rva. */
+static bool branch(walk *w, path *p, const instruction *i)
 {
     uint32_t target = branch_target(i);
     int taken = takes_jump(p, i);
@@ -866,10 +961,11 @@ static void branch(walk *w, path *p, const instruction *i)
         leave_by_jump(w, p, target);
     }
     if (!is_near || taken != -1) {
-        return;
+        return is_near || taken != 1;
     }
-    todo what = {.rva = later, .function = p->number, .callee = NOBODY, .asked = p->asked, .given = p->taken};
+    todo what = {.rva = later, .function = p->number, .callee = NOBODY, .asked = p->asked, .given = p->taken, .known = p->known};
     push(w, what);
+    return true;
 }
 
 /* Where the path goes from an instruction. Returns whether it goes on, at p->rva. */
@@ -884,8 +980,7 @@ static bool go_on(walk *w, path *p, const instruction *i)
         return goes_on;
     }
     if (is_conditional(i)) {
-        branch(w, p, i);
-        return true;
+        return branch(w, p, i);
     }
     if (one_byte(i, 0xE9) || one_byte(i, 0xEB)) {
         uint32_t target = branch_target(i);
@@ -934,14 +1029,15 @@ static void walk_path(walk *w, path *p)
 /* Take up what was left: a branch, a function, or what follows a call. */
 static void resume(walk *w, const todo *what)
 {
-    const function *f = &w->functions[what->function];
-    bool is_called_by_loader = f->caller == NOBODY && f->kind < DW_ROOT_INITIALISER && what->rva == f->begin;
     path p = {.rva = what->rva,
               .number = what->function,
               .asked = what->asked,
-              .knows_reason = is_called_by_loader && w->wide,
-              .reason = PROCESS_ATTACH,
+              .known = what->known,
               .taken = NOTHING_GIVEN};
+    if (w->wide && what->rva == w->functions[p.number].begin && is_root(w, &p)) {
+        reason at_load = {IN_EDX, PROCESS_ATTACH};
+        p.known = at_load;
+    }
     if (what->callee == NOBODY) {
         p.taken = what->given;
     } else if (!p.asked && answers(&w->functions[what->callee]) && what->given.constant != ISA_ASKS_FAST_FAIL) {
