@@ -28,6 +28,10 @@ FEATURES = {
     "fma": (1, 2, 12, 0x06),
     "avx2": (7, 1, 5, 0x06),
     "avx512f": (7, 1, 16, 0xE6),
+    "f16c": (1, 2, 29, 0x06),
+    "movbe": (1, 2, 22, 0),
+    "bmi1": (7, 1, 3, 0),
+    "bmi2": (7, 1, 8, 0),
 }
 OSXSAVE = 27  # bit of ECX in leaf 1: XGETBV may be asked
 LOADS = {"verdict": "loads", "code": 0, "finding": "", "module": "", "needed_by": ""}
@@ -54,10 +58,10 @@ def has_feature(name: str) -> bool:
     """Whether this processor and this Windows offer an instruction set."""
     leaf, register, bit, state = FEATURES[name]
     highest, basic = core.cpuid(0), core.cpuid(1)
-    if highest is None or basic is None or highest[0] < leaf or not basic[2] >> OSXSAVE & 1:
+    if highest is None or basic is None or highest[0] < leaf:
         return False
     registers = core.cpuid(leaf)
-    saved = core.xgetbv() or 0
+    saved = (core.xgetbv() or 0) if basic[2] >> OSXSAVE & 1 else 0
     return registers is not None and bool(registers[register] >> bit & 1) and saved & state == state
 
 

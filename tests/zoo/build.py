@@ -49,6 +49,7 @@ ANIMAL_DEFAULTS: dict[str, Any] = {
     "loaded_first": [],
     "runtimes": [],
     "cpu": "",
+    "processor": {},
     "changes": False,
     "cases": [],
     "near_miss": "",
