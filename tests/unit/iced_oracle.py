@@ -104,4 +104,4 @@ def is_hint(found: Instruction) -> bool:
     """Whether it is one that does nothing where it is unknown."""
     opcode = found.op_code()
     is_0f = opcode.encoding == EncodingKind.LEGACY and opcode.table == OpCodeTableKind.T0F
-    return is_0f and opcode.op_code & 0xFF in HINTS
+    return is_0f and opcode.op_code >> 8 * (opcode.op_code_len - 1) in HINTS  # ENDBR64 is 1E FA
