@@ -17,7 +17,7 @@ import os
 import struct
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
@@ -144,21 +144,26 @@ class Program:
                 last = end
         return found
 
-    def reached(self) -> list[Piece]:
-        """Code that nothing lists, as iced reads it from where something else than code points to it."""
+    def reached(self, every: int = 1) -> list[Piece]:
+        """Code that nothing lists, as iced reads it from where something else than code points to it.
+
+        With `every`, from one such place in so many, and as much of the code.
+        """
         for begin, end in self.listed:
             section = self._section(begin)
             assert section is not None
             section.taken[begin - section.rva : end - section.rva] = b"\1" * (end - begin)
-        pieces, pending = [], [*self._starts()]
-        while pending:
-            begin = pending.pop()
+        pieces, pending = [], deque([*self._starts()][::every])
+        left = sum(len(section.code) for section in self.sections) // every
+        while pending and left > 0:
+            begin = pending.popleft()
             section = self._section(begin)
             if section and not section.taken[begin - section.rva]:
                 end, targets = self._walk(section, begin)
                 section.taken[begin - section.rva : end - section.rva] = b"\1" * (end - begin)
                 pieces.append(Piece(begin, end))
                 pending += targets
+                left -= end - begin
         return pieces
 
     def _walk(self, section: Section, begin: int) -> tuple[int, list[int]]:
@@ -395,9 +400,10 @@ class Job:
 def run(job: Job) -> Tally:
     """Compare a share of a file."""
     program = _program(job.path)
-    pieces = program.reached() if job.part is None else program.listed[job.part :: job.parts]
+    listed = program.listed[:: job.every]
+    pieces = program.reached(job.every) if job.part is None else listed[job.part :: job.parts]
     comparison = Comparison(job.path, program.bits)
-    for piece in pieces[:: job.every]:
+    for piece in pieces:
         comparison.compare(program.at(piece), piece.begin)
     return comparison.close()
 
@@ -461,10 +467,17 @@ def compare(found: Sequence[Source], most: int | None, processes: int) -> dict[s
         for job in jobs_of(source, max(1, -(-sizes[source.compiler] // max(1, int(share)))))
     ]
     tallies: dict[str, Tally] = {name: Tally() for name in sizes}
-    with ProcessPoolExecutor(processes) as pool:
-        for (compiler, _), tally in zip(work, pool.map(run, [job for _, job in work])):
-            tallies[compiler].add(tally)
+    for (compiler, _), tally in zip(work, _run_all([job for _, job in work], processes)):
+        tallies[compiler].add(tally)
     return tallies
+
+
+def _run_all(jobs: Sequence[Job], processes: int) -> Iterator[Tally]:
+    if processes == 1:
+        yield from map(run, jobs)
+    else:
+        with ProcessPoolExecutor(processes) as pool:
+            yield from pool.map(run, jobs)
 
 
 # ---- the report --------------------------------------------------------------------------------------------------
