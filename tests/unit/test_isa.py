@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from depwalk import cpu, isa, tables
+from depwalk import core, cpu, isa, tables
 
 iced_oracle = pytest.importorskip("iced_oracle")  # no iced_x86 in the bed: the tables do not depend on the system
 
@@ -44,6 +44,7 @@ def needs(code: str, bits: int = 64) -> tuple[str, ...] | None:
         ("f3 0f b8 c1", "POPCNT"),  # popcnt eax, ecx
         ("f3 0f bd c1", "LZCNT"),  # lzcnt eax, ecx
         ("0f 38 f0 01", "MOVBE"),  # movbe eax, [rcx]
+        ("66 0f ae f0", "WAITPKG"),  # tpause eax
         ("48 0f c7 09", "CMPXCHG16B"),  # cmpxchg16b [rcx]
         ("66 0f 58 c1", "SSE2"),  # addpd xmm0, xmm1
         ("d9 e8", "x87"),  # fld1
@@ -129,6 +130,19 @@ def test_what_is_cut_off_or_longer_than_an_instruction_can_be_is_unknown(code: s
 def test_bytes_that_nobody_executes_are_unknown() -> None:
     assert needs("0f 04") is None
     assert needs("62 f1 7c 48 00 c1") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "length"),
+    [
+        ("f3 0f a6 c8", 4),  # rep xsha1: of VIA's processors alone, so unknown, but not of unknown length
+        ("0f c7 61 08", 4),  # xsavec [rcx + 8]
+        ("0f ae f8", 3),  # sfence
+        ("0f ae b4 24 00 01 00 00", 8),  # xsaveopt [rsp + 256]
+    ],
+)
+def test_the_length_of_an_instruction_does_not_depend_on_whether_it_is_known(code: str, length: int) -> None:
+    assert core.instructions(bytes.fromhex(code), 64)[0].length == length
 
 
 # The table.
