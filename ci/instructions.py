@@ -332,7 +332,7 @@ class Comparison:
             if needs == theirs:
                 self.tally.sets += count
             else:
-                self._differ(found, _words(needs), _words(theirs), rva, count)
+                self._differ(_name(found), _words(needs), _words(theirs), rva, count)
         return self.tally
 
     def _compare_each(self, code: bytes, rva: int, theirs: Sequence[Instruction], ours: Ours) -> None:
@@ -343,7 +343,7 @@ class Comparison:
             if found.code == Code.INVALID:
                 self.tally.invalid += 1
                 if row != core.lib.DW_NO_ROW:
-                    self._differ(found, _words(self._needs(example)), "none", rva + at, 1, example)
+                    self._differ(_class(example, self._bits), "an instruction", "none", rva + at)
             elif length == found.len:
                 self._keys[found.code, row, encoding] += 1
                 self._first.setdefault((found.code, row, encoding), (rva + at, example))
@@ -351,7 +351,7 @@ class Comparison:
                 self.tally.instructions += 1
                 said = f"{_words(self._needs(example))}, {length} bytes"
                 theirs_said = f"{_words(iced_oracle.needs(found))}, {found.len} bytes"
-                self._differ(found, said, theirs_said, rva + at, 1)
+                self._differ(_name(found), said, theirs_said, rva + at)
             at += found.len
 
     def _one(self, code: bytes) -> tuple[int, int, int]:
@@ -361,27 +361,37 @@ class Comparison:
         found = isa.instruction(code, self._bits)
         return found and frozenset(found.needs)
 
-    def _differ(
-        self, found: Instruction, ours: str, theirs: str, rva: int, count: int, code: bytes | None = None
-    ) -> None:
-        words = _opcode(code, self._bits) if code else str(found.op_code().instruction_string)
-        words += "" if code else f" ({found.op_code().op_code_string})"
-        example = f"{os.path.basename(self._path)}+{rva:X}"
-        self.tally.differ(Difference(words, ours, theirs), count, example)
+    def _differ(self, instruction: str, ours: str, theirs: str, rva: int, count: int = 1) -> None:
+        self.tally.differ(Difference(instruction, ours, theirs), count, f"{os.path.basename(self._path)}+{rva:X}")
+
+
+def _name(found: Instruction) -> str:
+    opcode = found.op_code()
+    return f"{opcode.instruction_string} ({opcode.op_code_string})"
 
 
 def _words(needs: Iterable[str] | None) -> str:
     return "unknown" if needs is None else " ".join(sorted(needs)) or "left out"
 
 
-def _opcode(code: bytes, bits: int) -> str:
-    """The prefixes of what is no instruction and its opcode."""
-    prefixes = {0x66, 0x67, 0xF0, 0xF2, 0xF3, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65}
-    prefixes |= {*range(0x40, 0x50)} if bits == 64 else set()
+_CLASSES = {
+    0x0F: "3DNow! with an unused last byte (0F 0F)",
+    0xD5: "REX2 (D5)",
+    0x62: "EVEX (62) with what it does not take",
+    **dict.fromkeys((0xC4, 0xC5), "VEX (C4, C5) with an operand that it does not take"),
+    **dict.fromkeys(range(0xD8, 0xE0), "x87 with an unused second byte (D8 to DF)"),
+}
+_PREFIXES = {0x66, 0x67, 0xF0, 0xF2, 0xF3, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65}
+
+
+def _class(code: bytes, bits: int) -> str:
+    """What it looks like that iced takes for no instruction."""
+    prefixes = _PREFIXES | ({*range(0x40, 0x50)} if bits == 64 else set())
     at = next((index for index, byte in enumerate(code) if byte not in prefixes), 0)
-    size = {0x0F: 2, 0x62: 5, 0xC4: 4, 0xC5: 3}.get(code[at], 1)
-    lock = "F0 " if 0xF0 in code[:at] else ""
-    return f"{lock}{code[at : at + size].hex(' ').upper()}"
+    if 0xF0 in code[:at]:
+        return "LOCK (F0) before what does not take it"
+    known = code[at] in _CLASSES and (code[at] != 0x0F or code[at : at + 2] == b"\x0f\x0f")
+    return _CLASSES[code[at]] if known else code[at : at + 2].hex(" ").upper()
 
 
 # ---- files and jobs ----------------------------------------------------------------------------------------------
