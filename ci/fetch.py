@@ -21,6 +21,7 @@ PINS = Path(__file__).resolve().parent / "pins"
 WHEELS = CACHE / "downloads"
 PATIENTS = CACHE / "patients"
 JUDGED = CACHE / "judged"
+COMPILED = CACHE / "compiled"
 PATIENT_WHEELS = (
     "tensorflow-2.0.0-cp37-cp37m-win_amd64.whl",
     "panda3d-1.10.16-cp311-cp311-win_amd64.whl",
@@ -38,6 +39,8 @@ JUDGED_WHEELS = (
     "tensorflow_cpu-2.1.0-cp37-cp37m-win_amd64.whl",
     "torch-2.4.0-cp311-cp311-win_amd64.whl",
 )
+# What only the comparison with iced-x86 reads: V8, which is compiled by clang.
+COMPILED_WHEELS = ("mini_racer-0.12.4-py3-none-win_amd64.whl",)
 JUDGED_FILES = (".dll", ".pyd", ".exe", ".py")
 SITES = ("site", "site-numpy2", "site-broken")  # each has its pins
 
@@ -111,7 +114,8 @@ def fetch_wheel(host_python: Path, filename: str) -> Path:
     WHEELS.mkdir(parents=True, exist_ok=True)
     requirement = WHEELS / f"{filename}.txt"
     requirement.write_text(pin)
-    major_minor = "3" if python_tag == "py2.py3" else re.sub(r"cp(\d)(\d+)", r"\1.\2", python_tag)
+    any_python = {"py2.py3": "3", "py3": "3.11"}  # pip asks whether this Python is new enough
+    major_minor = any_python.get(python_tag) or re.sub(r"cp(\d)(\d+)", r"\1.\2", python_tag)
     with progress(f"downloading {filename}"):
         run_logged(
             [
@@ -148,7 +152,7 @@ def unpack_patient(host_python: Path, filename: str) -> Path:
     return wheel_step(PATIENTS, filename, build)
 
 
-def unpack_judged(host_python: Path, filename: str) -> Path:
+def unpack_judged(host_python: Path, filename: str, parent: Path = JUDGED) -> Path:
     """Unpack of one wheel what can be loaded, and what the wheel says of itself; the wheel is not kept."""
 
     def build(directory: Path) -> None:
@@ -160,7 +164,7 @@ def unpack_judged(host_python: Path, filename: str) -> Path:
             )
         wheel.unlink()
 
-    return wheel_step(JUDGED, filename, build)
+    return wheel_step(parent, filename, build)
 
 
 def wheel_step(parent: Path, filename: str, build: Callable[[Path], None]) -> Path:
@@ -183,6 +187,13 @@ def unpack_all_judged(host_python: Path) -> Path:
     for filename in JUDGED_WHEELS:
         unpack_judged(host_python, filename)
     return JUDGED
+
+
+def unpack_compiled(host_python: Path) -> Path:
+    """Unpack what only the comparison with iced-x86 reads; return the directory that holds it."""
+    for filename in COMPILED_WHEELS:
+        unpack_judged(host_python, filename, COMPILED)
+    return COMPILED
 
 
 def python_stdlib(host_python: Path, version: str) -> zipfile.ZipFile:
@@ -230,6 +241,7 @@ def main() -> int:
     host_python = host_environment()
     unpack_patients(host_python)
     unpack_all_judged(host_python)
+    unpack_compiled(host_python)
     prepare_sites(host_python)
     return 0
 

@@ -5,6 +5,7 @@ python3 ci/run.py demo
 python3 ci/run.py cases
 python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
+python3 ci/run.py instructions [--most N] [FILE...]
 python3 ci/run.py python [--arch x86] [--cpu Nehalem] [arguments of the Windows Python]
 """
 
@@ -101,11 +102,14 @@ def main() -> int:
     commands.add_parser(
         "agreement", allow_abbrev=False, help="compare predictions with real loads over every real extension"
     )
+    commands.add_parser(
+        "instructions", allow_abbrev=False, help="compare the decoder with iced-x86 over the code of every real DLL"
+    )
     python = commands.add_parser("python", allow_abbrev=False, help="run a Windows Python of the bed")
     python.add_argument("--arch", choices=sorted(bed.ARCHITECTURES), default="x64")
     python.add_argument("--cpu", default="", help="a model of qemu's processors, such as Nehalem (x64 only)")
     options, rest = parser.parse_known_args()
-    if rest and options.command not in ("test", "python", "agreement"):
+    if rest and options.command not in ("test", "python", "agreement", "instructions"):
         parser.error(f"unexpected arguments: {' '.join(rest)}")
     if options.command == "python" and options.cpu and options.arch != bed.X64.name:
         parser.error("--cpu: only x64 programs run on another processor")
@@ -114,7 +118,8 @@ def main() -> int:
         return cases.main()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the bed is closed
     try:
-        needs_bed = not ON_WINDOWS and not (options.command == "test" and options.host)
+        on_host = options.command == "instructions" or (options.command == "test" and options.host)
+        needs_bed = not ON_WINDOWS and not on_host
         prerequisites.ensure(bed=needs_bed)
         if needs_bed:
             enter_namespace()
@@ -124,6 +129,7 @@ def main() -> int:
                 "demo": demo_command,
                 "bed": bed_command,
                 "agreement": lambda: agreement_command(rest),
+                "instructions": lambda: instructions_command(rest),
                 "python": lambda: python_command(rest, options.arch, options.cpu),
             }
             return run[options.command]()
@@ -163,6 +169,7 @@ def fetch_material(host_python: Path) -> None:
     """Unpack the patients and make the sites: what tests of both sides read."""
     fetch.unpack_patients(host_python)
     fetch.unpack_all_judged(host_python)
+    fetch.unpack_compiled(host_python)
     fetch.prepare_sites(host_python)
 
 
@@ -191,6 +198,18 @@ def agreement_command(args: Sequence[str]) -> int:
         directories = [f"C:\\{site}" for site in fetch.SITES] + ["C:\\Python311\\DLLs"]
         answer = the_bed.python(script, *directories, *args, timeout=AGREEMENT_TIMEOUT, stream=True)
     return answer.returncode
+
+
+def instructions_command(args: Sequence[str]) -> int:
+    """Compare the core's decoder with iced-x86 over the code of every real DLL, on this machine."""
+    host_python = fetch.host_environment()
+    fetch_material(host_python)
+    install_on_host(host_python)
+    workplace = CACHE / "work" / "host"
+    workplace.mkdir(parents=True, exist_ok=True)
+    files = [os.path.abspath(arg) if os.path.exists(arg) else arg for arg in args]
+    command = [host_python, CHECKOUT / "ci" / "instructions.py", *files]
+    return subprocess.call(command, cwd=workplace, env=host_environment_variables(), stdin=subprocess.DEVNULL)
 
 
 # test
@@ -252,6 +271,7 @@ def test_paths(*, windows_paths: bool) -> dict[str, str]:
     return {
         "DEPWALK_PATIENTS": name(fetch.PATIENTS),
         "DEPWALK_JUDGED": name(fetch.JUDGED),
+        "DEPWALK_COMPILED": name(fetch.COMPILED),
         "DEPWALK_ZOO": name(CACHE / "zoo"),
         "DEPWALK_RUNTIME_37": runtime,
         **sites,

@@ -415,6 +415,7 @@ enum {
     QUICK_SLOW = 0x80,
     QUICK_MODRM = 0x40,
     QUICK_LEADS = 0x20,
+    QUICK_FLOW = 0x10,
     QUICK_SIZE = 7
 };
 
@@ -499,9 +500,17 @@ static void cover(census *count, uint64_t offset, uint64_t size)
     }
 }
 
-static bool is_covered(const census *count, uint64_t offset)
+/* Up to where nothing was read from an offset on, but not beyond a multiple of 32. */
+static uint64_t unread_until(const census *count, uint64_t offset)
 {
-    return count->covered[offset >> 3] >> (offset & 7) & 1;
+    uint32_t covered = pe_u32(count->covered + 4 * (offset >> 5)) >> (offset & 31);
+    if (covered == 0) {
+        return (offset | 31) + 1;
+    }
+    for (; !(covered & 1); covered >>= 1) {
+        offset++;
+    }
+    return offset;
 }
 
 static void end_function(census *count)
@@ -519,53 +528,120 @@ static void end_function(census *count)
     count->seen = none;
 }
 
-/* Count an instruction, or take it back: `by` is COUNT or TAKE_BACK. */
+/* Count the use of a set by an instruction, or take it back: `by` is COUNT or TAKE_BACK. */
+static inline void count_use(census *count, uint8_t set, uint32_t rva, uint64_t by)
+{
+    count->seen.bits[set >> 5] |= 1u << (set & 31);
+    if (set < count->capacity) {
+        dw_isa_use *use = &count->uses[set];
+        use->first = use->instructions == 0 ? rva : use->first;
+        use->instructions += by;
+    }
+}
+
+/* Count an instruction, or take it back. */
 static void count_instruction(census *count, const isa_instruction *found, uint32_t rva, uint64_t by)
 {
     count->contents->instructions += by;
     if (found->row == ISA_NO_ROW) {
         count->contents->unknown += by;
     } else if (found->set != 0 && found->kind != ISA_KIND_FALLS_BACK) {
-        count->seen.bits[found->set >> 5] |= 1u << (found->set & 31);
-        if (found->set < count->capacity) {
-            dw_isa_use *use = &count->uses[found->set];
-            use->first = use->instructions == 0 ? rva : use->first;
-            use->instructions += by;
-        }
+        count_use(count, found->set, rva, by);
     }
     count->seen.asks |= found->kind == ISA_KIND_QUESTION;
 }
 
-/* Length of an instruction that needs nothing and has no prefix but REX; 0 if it is another one. `*at` is its opcode.
- * SLACK bytes can be read. */
-static inline uint32_t quick_length(const uint8_t *code, bool wide, uint32_t *at, uint8_t *quick)
+/* An instruction of which its opcode tells all. */
+typedef struct quick {
+    uint8_t length;         /* 0: it is another one */
+    uint8_t opcode;         /* where that is */
+    uint8_t flags;          /* of the tables isa_quick; none if it has more than a REX before its opcode */
+    uint8_t set;
+} quick;
+
+/* One with an opcode of a map that `at` is behind, if the set does not depend on its form. */
+static inline quick quick_in_map(const uint8_t *code, uint32_t at, uint32_t map, uint32_t length, uint32_t pp)
 {
-    uint32_t opcode = wide && (code[0] & 0xF0) == 0x40 ? 1 : 0;
+    quick found = {0};
+    uint8_t opcode = code[at], shape = isa_shapes[map][opcode];
+    found.set = isa_direct[map][length][pp][opcode];
+    if (found.set == ISA_NOT_DIRECT || (shape & ~(ISA_SHAPE_MODRM | ISA_SHAPE_IMM8))) {
+        return found;
+    }
+    found.opcode = (uint8_t)at;
+    found.length = (uint8_t)(at + 1 + (shape & ISA_SHAPE_MODRM ? modrm_size(code + at + 1) : 0) +
+                             (shape & ISA_SHAPE_IMM8 ? 1 : 0));
+    return found;
+}
+
+/* One with VEX or EVEX and no other prefix. */
+static quick quick_vector(const uint8_t *code, bool wide)
+{
+    quick none = {0};
+    if (!wide && code[1] < 0xC0) {
+        return none;
+    }
+    if (code[0] == 0xC5) {
+        return quick_in_map(code, 2, ISA_MAP_VEX_0F, code[1] >> 2 & 1, code[1] & 3);
+    }
+    bool is_vex = code[0] == 0xC4;
+    uint32_t map = vector_map(is_vex ? ISA_VEX : ISA_EVEX, code[1] & (is_vex ? 0x1F : 0xF)), pp = code[2] & 3;
+    if (map == ISA_MAPS) {
+        return none;
+    }
+    if (is_vex) {
+        return quick_in_map(code, 3, map, code[2] >> 2 & 1, pp);
+    }
+    bool rounds = (code[3] & 0x10) && code[5] >= 0xC0;
+    uint32_t length = code[3] >> 5 & 3;
+    return rounds || length == 3 || !(code[2] & 4) ? none : quick_in_map(code, 4, map, length, pp);
+}
+
+/* One of the maps that 0F leads to, with one mandatory prefix or none. */
+static quick quick_0f(const uint8_t *code, bool wide)
+{
+    quick none = {0};
+    uint32_t pp = code[0] == 0x66 ? PP_66 : code[0] == 0xF3 ? PP_F3 : code[0] == 0xF2 ? PP_F2 : PP_NONE;
+    uint32_t at = pp != PP_NONE;
+    at += is_rex(code[at], wide);
+    if (code[at] != 0x0F) {
+        return none;
+    }
+    at++;
+    uint32_t map = code[at] == 0x38 ? ISA_MAP_0F38 : code[at] == 0x3A ? ISA_MAP_0F3A : ISA_MAP_0F;
+    return quick_in_map(code, at + (map != ISA_MAP_0F), map, 0, pp);
+}
+
+/* Most instructions: those that need nothing first, since they are the most. SLACK bytes can be read. */
+static inline quick read_quick(const uint8_t *code, bool wide)
+{
+    quick found = {0};
+    uint32_t at = is_rex(code[0], wide);
     const uint8_t *table = isa_quick[wide];
-    if (code[opcode] == 0x0F) {
-        opcode++;
+    if (code[at] == 0x0F) {
+        at++;
         table = isa_quick_0f[wide];
     }
-    uint8_t found = table[code[opcode]];
-    *at = opcode;
-    *quick = found;
-    bool is_wide_move = found == 4 && opcode == 1 && (code[0] & 8); /* MOV with eight bytes, and a few others */
-    if ((found & QUICK_SLOW) || is_wide_move) {
-        return 0;
+    uint8_t flags = table[code[at]];
+    bool is_wide_move = flags == 4 && at == 1 && (code[0] & 8); /* MOV with eight bytes, and a few others */
+    if ((flags & QUICK_SLOW) || is_wide_move) {
+        bool is_vector = code[0] == 0xC5 || code[0] == 0xC4 || code[0] == 0x62;
+        return is_vector ? quick_vector(code, wide) : quick_0f(code, wide);
     }
-    return opcode + 1 + (found & QUICK_SIZE) + (found & QUICK_MODRM ? modrm_size(code + opcode + 1) : 0);
+    found.opcode = (uint8_t)at;
+    found.flags = flags;
+    found.length = (uint8_t)(at + 1 + (flags & QUICK_SIZE) + (flags & QUICK_MODRM ? modrm_size(code + at + 1) : 0));
+    return found;
 }
 
 bool isa_holds_question(const uint8_t *code, uint32_t size, uint32_t held, bool wide)
 {
     for (uint32_t here = 0; here < size && here < held;) {
-        uint32_t at, length = 0;
-        uint8_t quick;
+        isa_instruction found = {0};
         if (held - here >= SLACK) {
-            length = quick_length(code + here, wide, &at, &quick);
+            found.length = read_quick(code + here, wide).length;
         }
-        isa_instruction found = {.length = (uint8_t)length};
-        if (length == 0 && !isa_read(code + here, held - here, wide, &found)) {
+        if (found.length == 0 && !isa_read(code + here, held - here, wide, &found)) {
             found.length = 1;
         }
         if (isa_asks(&found)) {
@@ -620,14 +696,13 @@ static piece count_piece(census *count, const code_range *range, uint32_t end, u
     uint32_t here = 0;
     for (; here < found.end; instructions++) {
         const uint8_t *code = range->code + here;
-        uint32_t at = 0, length = 0;
-        uint8_t quick = QUICK_SLOW;
+        quick one = {0};
         if (range->held - here >= SLACK) {
-            length = quick_length(code, count->wide, &at, &quick);
+            one = read_quick(code, count->wide);
         }
+        uint32_t length = one.length, at = one.opcode;
         if (length == 0) {
             isa_instruction slow;
-            quick = QUICK_SLOW;
             found.known = isa_read(code, range->held - here, count->wide, &slow) && slow.row != ISA_NO_ROW;
             if (!found.known) {
                 break;
@@ -636,13 +711,17 @@ static piece count_piece(census *count, const code_range *range, uint32_t end, u
             count_instruction(count, &slow, range->rva + here, by);
             instructions--;
             found.last = slow.kind == ISA_KIND_INT3 ? here + length : found.last;
-        } else if (quick & QUICK_LEADS) {
-            note_lead(count, code, at, range->rva + here + length);
-        } else if ((quick & QUICK_MODRM) && (code[at + 1] & 0xC7) == 0x84) {
+        } else if (one.set != 0) {
+            count_use(count, one.set, range->rva + here, by);
+        } else if (one.flags & (QUICK_LEADS | QUICK_FLOW)) {
+            if (one.flags & QUICK_LEADS) {
+                note_lead(count, code, at, range->rva + here + length);
+            }
+            found.last = at == 0 && leaves(code[0]) ? here + length : found.last;
+        } else if ((one.flags & QUICK_MODRM) && (code[at + 1] & 0xC7) == 0x84) {
             found.end = before_table(range, here, found.end, code + at + 1);
         }
         here += length;
-        found.last = quick != QUICK_SLOW && at == 0 && leaves(code[0]) ? here : found.last;
     }
     found.end = here;
     count->contents->instructions += by == COUNT ? instructions : 0 - instructions;
@@ -693,7 +772,7 @@ static void count_listed(census *count)
 typedef struct step {
     uint32_t length;        /* 0: no instruction */
     uint32_t opcode;
-    bool plain;             /* a legacy instruction of one of these maps */
+    bool flows;             /* a legacy instruction of one of these maps, which may lead elsewhere */
     bool is_0f;
     bool stops;             /* a kind after which no code follows */
 } step;
@@ -702,14 +781,19 @@ static step take_step(census *count, const code_range *range, uint32_t here)
 {
     const uint8_t *code = range->code + here;
     step taken = {0};
-    uint8_t quick;
+    quick one = {0};
     if (range->held - here >= SLACK) {
-        taken.length = quick_length(code, count->wide, &taken.opcode, &quick);
+        one = read_quick(code, count->wide);
     }
-    if (taken.length != 0) {
+    if (one.length != 0) {
         count->contents->instructions++;
-        taken.plain = true;
-        taken.is_0f = taken.opcode > 0 && code[taken.opcode - 1] == 0x0F;
+        taken.length = one.length;
+        taken.opcode = one.opcode;
+        taken.flows = (one.flags & (QUICK_LEADS | QUICK_FLOW)) != 0;
+        taken.is_0f = one.opcode > 0 && code[one.opcode - 1] == 0x0F;
+        if (one.set != 0) {
+            count_use(count, one.set, range->rva + here, COUNT);
+        }
         return taken;
     }
     isa_instruction found;
@@ -717,51 +801,57 @@ static step take_step(census *count, const code_range *range, uint32_t here)
         count_instruction(count, &found, range->rva + here, COUNT);
         taken.length = found.length;
         taken.opcode = (found.has_modrm ? found.modrm_at : found.operand_at) - 1u;
-        taken.plain = found.map <= ISA_MAP_0F && found.encoding == ISA_LEGACY;
+        taken.flows = found.map <= ISA_MAP_0F && found.encoding == ISA_LEGACY;
         taken.is_0f = found.map == ISA_MAP_0F;
         taken.stops = found.kind == ISA_KIND_UD2 || found.kind == ISA_KIND_INT3;
     }
     return taken;
 }
 
-/* Where a jump with a condition leads, or a short one; `here` if it is none. */
-static uint32_t branch_target(const uint8_t *code, const step *taken, uint32_t here)
+/* Where a jump with a condition leads, or a short one; 0 if it is none. `next` is where its instruction ends. */
+static uint32_t branch_target(const uint8_t *opcode, bool is_0f, uint32_t next)
 {
-    const uint8_t *opcode = code + taken->opcode;
-    uint32_t next = here + taken->length;
-    if (taken->is_0f) {
-        return (*opcode & 0xF0) == 0x80 ? next + pe_u32(opcode + 1) : here;
+    if (is_0f) {
+        return (*opcode & 0xF0) == 0x80 ? next + pe_u32(opcode + 1) : 0;
     }
     bool is_short = (*opcode & 0xF0) == 0x70 || *opcode == 0xEB || (*opcode & 0xFC) == 0xE0;
-    return is_short ? next + (opcode[1] ^ 0x80u) - 0x80u : here; /* with its sign */
+    return is_short ? next + (opcode[1] ^ 0x80u) - 0x80u : 0; /* with its sign */
 }
 
 /* Whether what follows an instruction is not reached from it: JMP, RET, HLT, and what stops a program. */
 static bool ends_flow(const uint8_t *opcode, const step *taken)
 {
     bool through_pointer = *opcode == 0xFF && (opcode[1] >> 4 & 3) == 2;
-    return taken->stops || (taken->plain && !taken->is_0f && (leaves(*opcode) || through_pointer || *opcode == 0xF4));
+    return taken->stops || (!taken->is_0f && (leaves(*opcode) || through_pointer || *opcode == 0xF4));
 }
 
 /* Read code from where it begins to where no instruction of it leads any further. */
 static void count_found(census *count, const code_range *range)
 {
     uint32_t here = 0, furthest = 0;
-    while (here < range->held && !is_covered(count, range->offset + here)) {
+    uint64_t unread = range->offset;
+    while (here < range->held) {
+        if (range->offset + here >= unread) {
+            unread = unread_until(count, range->offset + here);
+            if (unread == range->offset + here) {
+                break;
+            }
+        }
         const uint8_t *code = range->code + here;
         step taken = take_step(count, range, here);
         if (taken.length == 0) {
             break; /* it was no code */
         }
-        const uint8_t *opcode = code + taken.opcode;
-        if (taken.plain) {
-            uint32_t target = branch_target(code, &taken, here);
-            furthest = target > furthest && target < range->held ? target : furthest;
-            if (!taken.is_0f && (*opcode == 0xE8 || *opcode == 0xE9 || *opcode == 0x8D)) {
-                note_lead(count, code, taken.opcode, range->rva + here + taken.length);
-            }
-        }
         here += taken.length;
+        if (!taken.flows) {
+            continue;
+        }
+        const uint8_t *opcode = code + taken.opcode;
+        uint32_t target = branch_target(opcode, taken.is_0f, here);
+        furthest = target > furthest && target < range->held ? target : furthest;
+        if (!taken.is_0f && (*opcode == 0xE8 || *opcode == 0xE9 || *opcode == 0x8D)) {
+            note_lead(count, code, taken.opcode, range->rva + here);
+        }
         if (ends_flow(opcode, &taken) && here > furthest) {
             break;
         }

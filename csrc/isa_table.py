@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ class Tables:
         self.sets = [*dict.fromkeys(row["is"] for _, row in self.rows), "apx"]  # a prefix, so in no row
         self.maps = list(self.shapes)
         self.chains: list[tuple[int, ...]] = [()]  # number 0: no row
+        self.direct: dict[tuple[int, str], int] = {}  # by chain and vector length
 
     def cells(self, key: str) -> list[list[int]]:
         """The number of the chain of rows of each opcode, by mandatory prefix."""
@@ -66,6 +68,11 @@ def table(numbers: Iterable[object]) -> str:
     words = [str(number) for number in numbers]
     lines = [", ".join(words[at : at + 24]) for at in range(0, len(words), 24)]
     return "{\n    " + ",\n    ".join(lines) + "\n}"
+
+
+def nested(parts: Iterable[Iterable[str]]) -> str:
+    """The initialiser of an array of arrays of what has been written."""
+    return "{" + ",\n".join("{" + ",\n".join(part) + "}" for part in parts) + "}"
 
 
 def row_text(row: dict[str, Any], sets: list[str]) -> str:
@@ -101,9 +108,11 @@ def shape_of(shape: dict[str, str]) -> list[str]:
     return [" | ".join(f"ISA_SHAPE_{name(what)}" for what in found) or "0" for found in shape_names(shape)]
 
 
-SLOW, MODRM, LEADS = 0x80, 0x40, 0x20  # of the tables isa_quick
+SLOW, MODRM, LEADS, FLOW = 0x80, 0x40, 0x20, 0x10  # of the tables isa_quick
 QUICK = {"modrm": MODRM, "imm8": 1, "imm16": 2, "immz": 4, "immv": 4}
 LEADING = {"one-byte": (0x8D, 0xE8, 0xE9), "0f": ()}  # LEA, CALL and JMP: where they lead may be code
+# What jumps or returns, in a form without a limit: RET, JMP, and jumps with a condition.
+FLOWING = {"one-byte": (*range(0x70, 0x80), 0xC2, 0xC3, *range(0xE0, 0xE4), 0xE9, 0xEB), "0f": (*range(0x80, 0x90),)}
 SIZED = {"one-byte": (0xF6, 0xF7), "0f": (0x20, 0x21, 0x22, 0x23)}  # of which ModRM tells the size: TEST, MOV CR
 
 
@@ -119,8 +128,41 @@ def quick(tables: Tables, key: str, mode: int) -> list[str]:
         limits = {"reg", "rm", "kind", "w"} | (set() if opcode in LEADING[key] else {"mod"})
         plain = rows and rows[0]["is"] == "base" and not rows[0].keys() & limits and rows[0].get("bits", mode) == mode
         if plain and set(shapes[opcode]) <= set(QUICK) and opcode not in SIZED[key]:
-            found[opcode] = sum(QUICK[what] for what in shapes[opcode]) + LEADS * (opcode in LEADING[key])
+            found[opcode] = sum(QUICK[what] for what in shapes[opcode])
+            found[opcode] += LEADS * (opcode in LEADING[key]) + FLOW * (opcode in FLOWING[key])
     return [str(number) for number in found]
+
+
+NOT_DIRECT = 255
+ASKED = {"w": (0, 1), "mod": ("mem", "reg"), "reg": ANY_FIELD, "rm": ANY_FIELD, "bits": (32, 64)}
+
+
+def direct(tables: Tables, key: str) -> list[list[list[int]]]:
+    """The set of an opcode whose form does not matter, by vector length and mandatory prefix; else NOT_DIRECT."""
+    cells = tables.cells(key)
+    return [[[_direct_set(tables, chain, length) for chain in row] for row in cells] for length in ANY_LENGTH]
+
+
+def _direct_set(tables: Tables, chain: int, length: str) -> int:
+    if (chain, length) not in tables.direct:
+        rows = [tables.rows[number][1] for number in tables.chains[chain]]
+        rows = [row for row in rows if length in row.get("l", ANY_LENGTH)]
+        asked = [name for name in ASKED if any(name in row for row in rows)]
+        forms = [dict(zip(asked, form)) for form in itertools.product(*(ASKED[name] for name in asked))]
+        found = {next((set_of(row) for row in rows if _fits(row, form)), None) for form in forms}
+        only = found.pop() if len(found) == 1 else None
+        tables.direct[chain, length] = NOT_DIRECT if only is None else tables.sets.index(only)
+    return tables.direct[chain, length]
+
+
+def set_of(row: dict[str, Any]) -> str | None:
+    """What it needs, if that is all there is to say."""
+    return None if "kind" in row else str(row["is"])
+
+
+def _fits(row: dict[str, Any], form: dict[str, Any]) -> bool:
+    exact = all(row[name] == form[name] for name in ("w", "mod", "bits") if name in row)
+    return exact and all(form[name] in row[name] for name in ("reg", "rm") if name in row)
 
 
 def modrm_sizes() -> list[str]:
@@ -170,6 +212,10 @@ def header(source: dict[str, Any]) -> str:
     parts.append(f"enum {{\n    ISA_QUESTIONS = {len(questions)},\n    ISA_LONGEST_QUESTION = {longest}\n}};")
     names = table(f'"{question}"' for question in questions)
     parts.append(f"static const char isa_questions[ISA_QUESTIONS][ISA_LONGEST_QUESTION] = {names};")
+    parts.append("/* By map, vector length, mandatory prefix and opcode. */")
+    parts.append(f"enum {{\n    ISA_NOT_DIRECT = {NOT_DIRECT}\n}};")
+    sets = ",\n".join(nested([[table(row) for row in rows] for rows in direct(tables, key)]) for key in tables.maps)
+    parts.append(f"static const uint8_t isa_direct[ISA_MAPS][3][4][256] = {{{sets}}};")
     parts.append(f"static const uint8_t isa_modrm_sizes[256] = {table(modrm_sizes())};")
     for c_name, key in (("isa_quick", "one-byte"), ("isa_quick_0f", "0f")):
         both = ",\n".join(table(quick(tables, key, mode)) for mode in (32, 64))
