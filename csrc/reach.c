@@ -43,6 +43,8 @@ typedef struct function {
     bool questions;         /* it asks, or uses an answer */
     bool reads;             /* it reads what an asking function has written */
     bool calls;
+    uint32_t certain[4];    /* of these sets, those that are needed whatever branches are taken */
+    bool proven;            /* it is run whatever branches are taken in those that lead to it */
     bool old_vectors;       /* it uses XMM registers by other encodings than VEX and EVEX */
 } function;
 
@@ -93,7 +95,9 @@ typedef struct walk {
     uint64_t budget;        /* entries of tables that may still be read: a hostile file must not cost more */
     bool wide;
     bool from_exports;
-    bool changed;           /* a function turned out to ask: the walk has to be repeated */
+    bool learning;          /* only what asking functions write is of interest: calls are not followed */
+    bool changed;           /* something turned out to ask, or to be written by that: the walk has to be repeated */
+    bool asks_anew;         /* a function turned out to ask */
 } walk;
 
 /* ---- memory of the walk ----------------------------------------------------------------------------------------- */
@@ -280,9 +284,19 @@ static void push(walk *w, todo what)
     }
 }
 
+/* The number of a function that is known; NOBODY if it is not. */
+static uint32_t known_function(walk *w, uint32_t begin)
+{
+    const uint32_t *place = place_of_function(w, begin);
+    return place && *place != 0 ? *place - 1 : NOBODY;
+}
+
 /* Walk a function, if it is code. Returns its number, or NOBODY. */
 static uint32_t enter(walk *w, uint32_t begin, uint32_t caller, uint32_t kind)
 {
+    if (w->learning) {
+        return known_function(w, begin);
+    }
     uint32_t number = is_code(w, begin) ? function_at(w, begin, caller, kind) : NOBODY;
     if (number != NOBODY) {
         todo what = {.rva = begin, .function = number, .callee = NOBODY, .given = NOTHING_GIVEN};
@@ -558,6 +572,7 @@ static bool answers(const function *f)
 static void mark_asking(walk *w, function *f)
 {
     w->changed = w->changed || !f->questions;
+    w->asks_anew = w->asks_anew || !f->questions;
     f->questions = true;
 }
 
@@ -913,7 +928,7 @@ static bool follow_call(walk *w, path *p, const instruction *i)
     if (p->asked) {
         return true;
     }
-    if (is_table(w, p->taken.first, p->taken.second)) {
+    if (!w->learning && is_table(w, p->taken.first, p->taken.second)) {
         push_after_call(w, p, i->next, NOBODY);
         enter_table(w, p->taken.first, p->taken.second, p->number);
         return false;
@@ -926,9 +941,10 @@ static bool follow_call(walk *w, path *p, const instruction *i)
     if (target == i->next) { /* CALL next, POP: how 32-bit code learns where it is */
         return true;
     }
-    uint32_t callee = is_code(w, target) ? function_at(w, target, p->number, DW_ROOT_NONE) : NOBODY;
-    push_after_call(w, p, i->next, callee);
-    (void)enter(w, target, p->number, DW_ROOT_NONE);
+    push_after_call(w, p, i->next, NOBODY);
+    uint32_t after = w->pending_count - 1;
+    uint32_t callee = enter(w, target, p->number, DW_ROOT_NONE);
+    w->pending[after].callee = callee;
     return false;
 }
 
@@ -1013,7 +1029,7 @@ static void walk_path(walk *w, path *p)
             mark_asking(w, &w->functions[p->number]);
             p->asked = true;
         }
-        if (!p->asked) {
+        if (!p->asked && !w->learning) {
             record_need(w, &i, p->number);
         }
         p->asked = look_at_operands(w, p, &i) || p->asked;
@@ -1099,14 +1115,89 @@ static void push_roots(walk *w)
     }
 }
 
-/* ---- questions that nothing needs to lead to --------------------------------------------------------------------- */
-
-/* Whether one of eight bytes may be the second of CPUID, 0F A2. */
-static bool may_hold_cpuid(const uint8_t *bytes)
+static void walk_pending(walk *w)
 {
-    uint64_t word = pe_u64(bytes) ^ 0xA2A2A2A2A2A2A2A2u;
-    return ((word - 0x0101010101010101u) & ~word & 0x8080808080808080u) != 0;
+    while (w->pending_count > 0) {
+        todo what = w->pending[--w->pending_count];
+        resume(w, &what);
+    }
 }
+
+/* ---- what is run whatever branches are taken ---------------------------------------------------------------------- */
+
+static bool was_walked(walk *w, uint32_t rva)
+{
+    uint64_t offset;
+    uint32_t held;
+    return code_at(w, rva, &offset, &held) && test_bit(w->walked, offset);
+}
+
+static void prove(walk *w, uint32_t begin)
+{
+    const uint32_t *place = place_of_function(w, begin);
+    if (place && *place != 0 && !w->functions[*place - 1].proven) {
+        todo what = {.rva = begin, .function = *place - 1, .callee = NOBODY, .given = NOTHING_GIVEN};
+        w->functions[*place - 1].proven = true;
+        push(w, what);
+    }
+}
+
+/* Go through a function from its begin, by address. No path gets round an instruction that no branch before it leads
+ * beyond, if none before it leaves the function. */
+static void prove_function(walk *w, function *f)
+{
+    uint32_t at = f->begin, furthest = at;
+    instruction i;
+    uint64_t offset;
+    while (at < f->end && read_instruction(w, at, &i, &offset)) {
+        bool walked = test_bit(w->walked, offset), certain = walked && at >= furthest;
+        if (at >= furthest && (!walked || isa_asks(&i.is))) {
+            return;
+        }
+        if (certain && i.is.set != 0 && !isa_is_special(&i.is)) {
+            f->certain[i.is.set >> 5] |= 1u << (i.is.set & 31);
+        }
+        if (certain && one_byte(&i, 0xE8)) {
+            prove(w, branch_target(&i));
+        }
+        at = i.next;
+        bool jumps = one_byte(&i, 0xE9) || one_byte(&i, 0xEB);
+        if (is_conditional(&i) || jumps) {
+            uint32_t target = branch_target(&i);
+            bool goes_on = !jumps && was_walked(w, i.next);
+            if (certain && !goes_on) { /* there is no other way */
+                at = furthest = target;
+                if (!is_inside(f, target)) {
+                    prove(w, target);
+                    return;
+                }
+            } else if (walked && was_walked(w, target)) {
+                if (!is_inside(f, target)) {
+                    return;
+                }
+                furthest = target > furthest ? target : furthest;
+            }
+        }
+        if (walked && (one_byte(&i, 0xC3) || one_byte(&i, 0xC2) || is_jump_through_pointer(&i))) {
+            return;
+        }
+    }
+}
+
+static void prove_all(walk *w)
+{
+    for (uint32_t number = 0; number < w->reach->functions; number++) {
+        const function *f = &w->functions[number];
+        if (f->root == f->begin && f->kind != DW_ROOT_NONE) {
+            prove(w, f->begin);
+        }
+    }
+    while (w->pending_count > 0) {
+        prove_function(w, &w->functions[w->pending[--w->pending_count].function]);
+    }
+}
+
+/* ---- questions that nothing needs to lead to --------------------------------------------------------------------- */
 
 /* The last listed function that begins at or before a place; false if it ends before that. */
 static bool listed_around(const walk *w, uint32_t rva, isa_function *found)
@@ -1124,13 +1215,17 @@ static bool listed_around(const walk *w, uint32_t rva, isa_function *found)
 }
 
 /* Learn what a function writes that executes CPUID, whoever calls it. Where nothing lists it, from CPUID on. */
-static void learn_from(walk *w, uint32_t rva, uint32_t *last)
+static void learn_from(walk *w, uint32_t second_byte, uint32_t *last)
 {
-    isa_function listed;
-    bool is_listed = listed_around(w, rva, &listed);
-    if (rva < *last) {
+    uint32_t rva = second_byte - 1;
+    uint64_t at;
+    uint32_t held_here;
+    const uint8_t *bytes = code_at(w, rva, &at, &held_here);
+    if (rva < *last || !bytes || bytes[0] != 0x0F) {
         return;
     }
+    isa_function listed;
+    bool is_listed = listed_around(w, rva, &listed);
     *last = is_listed ? listed.end : rva + 1;
     uint64_t offset;
     uint32_t held;
@@ -1147,7 +1242,38 @@ static void learn_from(walk *w, uint32_t rva, uint32_t *last)
     }
 }
 
-static void push_questions(walk *w)
+/* Learn what a function writes that calls one which asks. Of those that nothing lists it is not known where they begin. */
+static void learn_caller(walk *w, uint32_t rva, uint32_t *last)
+{
+    enum { LENGTH = 5 };
+    uint64_t offset;
+    uint32_t held;
+    isa_function listed;
+    const uint8_t *code = code_at(w, rva, &offset, &held);
+    if (rva < *last || !code || held < LENGTH) {
+        return;
+    }
+    uint32_t callee = known_function(w, rva + LENGTH + pe_u32(code + 1));
+    if (callee == NOBODY || !answers(&w->functions[callee]) || !listed_around(w, rva, &listed)) {
+        return;
+    }
+    uint32_t number = function_at(w, listed.begin, NOBODY, DW_ROOT_NONE);
+    if (number != NOBODY) {
+        todo what = {.rva = listed.begin, .function = number, .callee = NOBODY, .given = NOTHING_GIVEN};
+        *last = listed.end;
+        push(w, what);
+    }
+}
+
+/* Whether one of eight bytes is the one that is repeated in `pattern`. */
+static inline bool may_hold(const uint8_t *bytes, uint64_t pattern)
+{
+    uint64_t word = pe_u64(bytes) ^ pattern;
+    return ((word - 0x0101010101010101u) & ~word & 0x8080808080808080u) != 0;
+}
+
+/* Look for a byte in all code; `found` is told where, and keeps in `last` up to where there is nothing more to learn. */
+static void search_code(walk *w, uint64_t pattern, void (*found)(walk *w, uint32_t rva, uint32_t *last))
 {
     uint32_t last = 0;
     uint64_t searched = 0; /* sections that share their bytes must not cost more than the file */
@@ -1157,12 +1283,35 @@ static void push_questions(walk *w)
         uint32_t held = 0;
         const uint8_t *code = section.characteristics & SECTION_CODE ? code_at(w, section.rva, &offset, &held) : NULL;
         searched += held;
-        for (uint32_t at = 0; code && at + 8 <= held; at += may_hold_cpuid(code + at) ? 1 : 8) {
-            if (at > 0 && code[at] == 0xA2 && code[at - 1] == 0x0F) {
-                learn_from(w, section.rva + at - 1, &last);
+        for (uint32_t at = 0; code && at + 8 <= held; at += 8) {
+            if (!may_hold(code + at, pattern)) {
+                continue;
+            }
+            for (uint32_t i = at; i < at + 8; i++) {
+                if (code[i] == (uint8_t)pattern) {
+                    found(w, section.rva + i, &last);
+                }
             }
         }
     }
+}
+
+/* What asking functions write is known before the walk, as far as they can be found: those that execute CPUID, those that
+ * call them and use their answer, and so on. */
+static void learn_questions(walk *w)
+{
+    enum { MOST_PASSES = 3 };
+    w->learning = true;
+    w->budget = w->image->size;
+    search_code(w, 0xA2A2A2A2A2A2A2A2u, learn_from); /* 0F A2 is CPUID */
+    walk_pending(w);
+    w->asks_anew = w->reach->functions > 0;
+    for (uint32_t pass = 0; w->asks_anew && pass < MOST_PASSES; pass++) {
+        w->asks_anew = false;
+        search_code(w, 0xE8E8E8E8E8E8E8E8u, learn_caller); /* CALL */
+        walk_pending(w);
+    }
+    w->learning = false;
 }
 
 /* ---- the whole walk ---------------------------------------------------------------------------------------------- */
@@ -1178,22 +1327,6 @@ static void clear(void *memory, uint64_t size)
 static uint64_t bitmap_size(const dw_image *image)
 {
     return ((image->size >> 6) + 1) * 8;
-}
-
-static void walk_pending(walk *w)
-{
-    while (w->pending_count > 0) {
-        todo what = w->pending[--w->pending_count];
-        resume(w, &what);
-    }
-}
-
-/* What asking functions write is known before the walk, as far as they can be found. */
-static void learn_questions(walk *w)
-{
-    w->budget = w->image->size;
-    push_questions(w);
-    walk_pending(w);
 }
 
 static void walk_once(walk *w)
@@ -1261,12 +1394,14 @@ dw_reach dw_reached(const dw_image *image, uint32_t from_exports, uint8_t *room,
     do {
         walk_once(&w);
     } while (w.changed && !reach.incomplete && reach.rounds < MOST_ROUNDS);
+    prove_all(&w);
     for (uint32_t i = 0; i < reach.functions; i++) {
         reach.asking += w.functions[i].instructions > 0 && (w.functions[i].questions || w.functions[i].reads);
     }
     for (uint32_t i = 0; i < reach.needs && i < capacity; i++) {
         const uint32_t *place = place_of_function(&w, needs[i].function);
         needs[i].mixed = needs[i].mixed && place && w.functions[*place - 1].old_vectors;
+        needs[i].certain = place && (w.functions[*place - 1].certain[needs[i].set >> 5] >> (needs[i].set & 31) & 1);
     }
     return reach;
 }

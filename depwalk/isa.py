@@ -91,6 +91,7 @@ class Need:
     root: int
     by: str  # "TLS callback", "entry point", "initialiser" or "export"
     mixed: bool
+    certain: bool = True
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def _reached(image: Image, *, from_exports: bool) -> Reached | None:
         return None
     facts, needs = image.file.reached(from_exports=from_exports)
     found = (
-        Need(_sets()[need.set], need.rva, need.function, need.caller, need.root, _ROOTS[need.kind], bool(need.mixed))
+        Need(_sets()[need.set], need.rva, need.function, need.caller, need.root, _ROOTS[need.kind], bool(need.mixed), bool(need.certain))
         for need in needs
     )
     return Reached(
