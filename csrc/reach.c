@@ -1125,13 +1125,6 @@ static void walk_pending(walk *w)
 
 /* ---- what is run whatever branches are taken ---------------------------------------------------------------------- */
 
-static bool was_walked(walk *w, uint32_t rva)
-{
-    uint64_t offset;
-    uint32_t held;
-    return code_at(w, rva, &offset, &held) && test_bit(w->walked, offset);
-}
-
 static void prove(walk *w, uint32_t begin)
 {
     const uint32_t *place = place_of_function(w, begin);
@@ -1142,16 +1135,48 @@ static void prove(walk *w, uint32_t begin)
     }
 }
 
-/* Go through a function from its begin, by address. No path gets round an instruction that no branch before it leads
- * beyond, if none before it leaves the function. */
-static void prove_function(walk *w, function *f)
+/* Where a path goes that is taken whatever happens: through a function by address. */
+typedef struct spine {
+    path at;                /* for the reason */
+    uint32_t furthest;      /* where branches before led to: from there on it is certain again */
+} spine;
+
+/* A jump on the way. Returns false if the way ends, or may end, there. */
+static bool prove_jump(walk *w, spine *s, const instruction *i, bool certain)
 {
-    uint32_t at = f->begin, furthest = at;
+    const function *f = &w->functions[s->at.number];
+    uint32_t target = branch_target(i);
+    int taken = !is_conditional(i) ? 1 : certain ? takes_jump(&s->at, i) : -1;
+    if (taken == 0) {
+        return true;
+    }
+    if (!is_inside(f, target)) {
+        if (taken == 1 && certain) {
+            prove(w, target);
+        }
+        return false;
+    }
+    if (taken == 1 && certain) {
+        s->at.rva = s->furthest = target;
+    } else {
+        s->furthest = target > s->furthest ? target : s->furthest;
+    }
+    return true;
+}
+
+/* No path gets round an instruction that no branch before it leads beyond, if none before it leaves the function. */
+static void prove_function(walk *w, uint32_t number)
+{
+    function *f = &w->functions[number];
+    reason at_load = {IN_EDX, PROCESS_ATTACH};
+    spine s = {{.rva = f->begin, .number = number, .taken = NOTHING_GIVEN}, f->begin};
+    s.at.known = w->wide && is_root(w, &s.at) ? at_load : s.at.known;
     instruction i;
     uint64_t offset;
-    while (at < f->end && read_instruction(w, at, &i, &offset)) {
-        bool walked = test_bit(w->walked, offset), certain = walked && at >= furthest;
-        if (at >= furthest && (!walked || isa_asks(&i.is))) {
+    while (s.at.rva < f->end && read_instruction(w, s.at.rva, &i, &offset)) {
+        bool walked = test_bit(w->walked, offset), certain = s.at.rva >= s.furthest;
+        bool leaves = one_byte(&i, 0xC3) || one_byte(&i, 0xC2) || is_jump_through_pointer(&i);
+        if ((certain && (!walked || isa_asks(&i.is))) || (walked && leaves)) {
             return;
         }
         if (certain && i.is.set != 0 && !isa_is_special(&i.is)) {
@@ -1160,25 +1185,10 @@ static void prove_function(walk *w, function *f)
         if (certain && one_byte(&i, 0xE8)) {
             prove(w, branch_target(&i));
         }
-        at = i.next;
-        bool jumps = one_byte(&i, 0xE9) || one_byte(&i, 0xEB);
-        if (is_conditional(&i) || jumps) {
-            uint32_t target = branch_target(&i);
-            bool goes_on = !jumps && was_walked(w, i.next);
-            if (certain && !goes_on) { /* there is no other way */
-                at = furthest = target;
-                if (!is_inside(f, target)) {
-                    prove(w, target);
-                    return;
-                }
-            } else if (walked && was_walked(w, target)) {
-                if (!is_inside(f, target)) {
-                    return;
-                }
-                furthest = target > furthest ? target : furthest;
-            }
-        }
-        if (walked && (one_byte(&i, 0xC3) || one_byte(&i, 0xC2) || is_jump_through_pointer(&i))) {
+        follow_reason(w, &s.at, &i);
+        s.at.rva = i.next;
+        bool jumps = is_conditional(&i) || one_byte(&i, 0xE9) || one_byte(&i, 0xEB);
+        if (jumps && walked && !prove_jump(w, &s, &i, certain)) {
             return;
         }
     }
@@ -1193,7 +1203,7 @@ static void prove_all(walk *w)
         }
     }
     while (w->pending_count > 0) {
-        prove_function(w, &w->functions[w->pending[--w->pending_count].function]);
+        prove_function(w, w->pending[--w->pending_count].function);
     }
 }
 
