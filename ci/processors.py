@@ -13,7 +13,6 @@ import argparse
 import bisect
 import contextlib
 import hashlib
-import inspect
 import json
 import re
 import struct
@@ -36,7 +35,7 @@ from depwalk import image, package
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from depwalk.diagnosis import Finding
+    from depwalk.result import Result
 
 MODELS = ("core2duo", "Nehalem", "SandyBridge", "Haswell")
 OWN = ""  # the machine's own processor
@@ -292,38 +291,33 @@ def host_path(path: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What the files say. `places` are of the instructions that the findings name: (base name of the module, RVA)."""
+    """What the files say. `places` are of the instructions that the findings name: (base name of the module, RVA).
+
+    `maybe` a crash: it depends on branches that the files do not decide, and the verdict is "unknown".
+    """
 
     crash: bool
     places: tuple[tuple[str, int], ...] = ()
     findings: tuple[str, ...] = ()  # their messages
-
-
-def can_predict() -> bool:
-    """Whether this depwalk can be asked about a processor."""
-    return "cpu" in inspect.signature(depwalk.diagnose).parameters
-
-
-def processor_of(model: str) -> str:
-    """What depwalk calls one of qemu's models."""
-    return model
+    maybe: bool = False
 
 
 def predict(models: Sequence[str], file: File) -> dict[str, Predicted]:
     """What depwalk says of one file on each processor, on a Windows with the Visual C++ runtime."""
     runtime = [str(CACHE / file.site.runtime)] if file.site.runtime else []
     options = {"windows": "11", "python": file.site.python, "dll_dirs": runtime, "runtimes": ["vc14"], "load": False}
-    return {
-        model: predicted(depwalk.diagnose(file.place, cpu=processor_of(model), **options).findings) for model in models
-    }
+    return {model: predicted(depwalk.diagnose(file.place, cpu=model, **options)) for model in models}
 
 
-def predicted(findings: Iterable[Finding]) -> Predicted:
-    """What the findings say of the processor."""
-    told = [one for one in findings if one.code in CODES and one.severity == "error"]
-    facts = [fact for one in told for fact in one.evidence]
+def predicted(result: Result) -> Predicted:
+    """What a result says of the processor: a warning counts where it leaves the verdict open."""
+    told = [one for one in result.findings if one.code in CODES]
+    errors = [one for one in told if one.severity == "error"]
+    warnings = [one for one in told if one.severity == "warning" and result.verdict == "unknown"]
+    facts = [fact for one in errors or warnings for fact in one.evidence]
     places = [(name.lower(), int(rva, 16)) for fact in facts for name, rva in _PLACE.findall(fact)]
-    return Predicted(bool(told), tuple(places), tuple(one.message for one in told))
+    messages = tuple(one.message for one in errors or warnings)
+    return Predicted(bool(errors), tuple(places), messages, maybe=bool(warnings) and not errors)
 
 
 def predictions(models: Sequence[str], files: Sequence[File]) -> dict[str, dict[str, Predicted]]:
@@ -343,14 +337,19 @@ class Row:
     model: str
     name: str
     seen: Seen
-    predicted: Predicted | None = None  # None if this depwalk cannot be asked
+    predicted: Predicted
 
     @property
     def kind(self) -> str:
-        """`crash found`, `crash missed`, `false alarm` or `loads as predicted`; `fails otherwise` says nothing."""
+        """`crash found`, `crash missed`, `false alarm` or `loads as predicted`; the others say nothing.
+
+        They are `fails otherwise`, `crash not decided` and `load not decided`.
+        """
         if self.seen.outcome != "loaded" and not self.seen.crashed:
             return "fails otherwise"
-        crash = self.predicted is not None and self.predicted.crash
+        crash = self.predicted.crash
+        if self.predicted.maybe:
+            return "crash not decided" if self.seen.crashed else "load not decided"
         if self.seen.crashed:
             return "crash found" if crash else "crash missed"
         return "false alarm" if crash else "loads as predicted"
@@ -359,7 +358,7 @@ class Row:
     def match(self) -> str:
         """How near a crash that was found is to its prediction: same instruction, function or module, or elsewhere."""
         illegal = self.seen.illegal
-        if self.kind != "crash found" or self.predicted is None or illegal is None or illegal.module is None:
+        if self.kind != "crash found" or illegal is None or illegal.module is None:
             return ""
         own = Path(illegal.module).name.lower()
         places = [rva for name, rva in self.predicted.places if name == own]
@@ -403,14 +402,17 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     """Of one processor: how many files, and of each kind; then in full what is not `loads as predicted`."""
     kinds = Counter(row.kind for row in rows)
     yield f"{rows[0].model}: {len(rows)} files that load on the processor of this machine"
-    if rows[0].predicted is None:
-        yield f"  crash {sum(row.seen.crashed for row in rows)}, fail otherwise {kinds['fails otherwise']}"
-    else:
-        otherwise = [row.predicted.crash for row in rows if row.kind == "fails otherwise" and row.predicted]
-        yield f"{'':24}{'predicted: crash':>18}{'no crash':>10}"
-        yield f"{'  really: crash':24}{kinds['crash found']:18}{kinds['crash missed']:10}"
-        yield f"{'  really: loads':24}{kinds['false alarm']:18}{kinds['loads as predicted']:10}"
-        yield f"{'  really: fails otherwise':24}{sum(otherwise):18}{len(otherwise) - sum(otherwise):10}"
+    otherwise = [row.predicted for row in rows if row.kind == "fails otherwise"]
+    yield f"{'':24}{'predicted: crash':>18}{'not decided':>13}{'no crash':>10}"
+    crash = (kinds["crash found"], kinds["crash not decided"], kinds["crash missed"])
+    loads = (kinds["false alarm"], kinds["load not decided"], kinds["loads as predicted"])
+    others = (sum(one.crash for one in otherwise), sum(one.maybe for one in otherwise))
+    for name, counts in (
+        ("crash", crash),
+        ("loads", loads),
+        ("fails otherwise", (*others, len(otherwise) - sum(others))),
+    ):
+        yield f"{f'  really: {name}':24}{counts[0]:18}{counts[1]:13}{counts[2]:10}"
     matches = Counter(row.match for row in rows if row.match)
     yield from (f"  {count} of the crashes found: {match}" for match, count in matches.most_common())
     for row in sorted(rows, key=lambda row: (row.kind, row.name)):
@@ -419,10 +421,9 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _told(row: Row) -> Iterator[str]:
-    kind = row.kind if row.predicted or not row.seen.crashed else "crash"
-    yield f"  {kind.upper() if kind in WRONG else kind}: {row.name}"
+    yield f"  {row.kind.upper() if row.kind in WRONG else row.kind}: {row.name}"
     yield f"      seen: {row.seen}"
-    if row.predicted and row.predicted.crash:
+    if row.predicted.findings:
         places = ", ".join(f"{name}+0x{rva:X}" for name, rva in row.predicted.places)
         yield f"      predicted: {'; '.join(row.predicted.findings)} [{places}{f': {row.match}' if row.match else ''}]"
 
@@ -444,12 +445,12 @@ def main() -> int:
     lost = len(files) - len(own)
     outcomes = Counter(one.outcome for one in own.values())
     say(f"{len(files)} files on the processor of this machine: {_counts(outcomes)}")
-    told = predictions(models, loading) if can_predict() else {}
+    told = predictions(models, loading)
     rows = []
     for model in models:
         there = reality(model, loading, the_bed)
         lost += len(loading) - len(there)
-        rows += [Row(model, name, one, told.get(name, {}).get(model)) for name, one in there.items()]
+        rows += [Row(model, name, one, told[name][model]) for name, one in there.items()]
     for model in models:
         of_model = [row for row in rows if row.model == model]
         say("\n" + "\n".join(table(of_model) if of_model else [f"{model}: nothing was tried"]))
@@ -457,9 +458,7 @@ def main() -> int:
         options.json.write_text(json.dumps([as_json(row) for row in rows], indent=1), "utf-8")
     if lost:
         say(f"\n{lost} loads were not tried: a part of this program ended early")
-    if not told:
-        say("\ndepwalk.diagnose has no `cpu`: nothing was predicted")
-    return int(lost > 0 or (bool(told) and any(row.kind in WRONG for row in rows)))
+    return int(lost > 0 or any(row.kind in WRONG for row in rows))
 
 
 def _counts(counter: Counter[str]) -> str:
@@ -467,7 +466,7 @@ def _counts(counter: Counter[str]) -> str:
 
 
 def as_json(row: Row) -> dict[str, Any]:
-    return {**asdict(row), "kind": row.kind if row.predicted else None, "crashed": row.seen.crashed, "match": row.match}
+    return {**asdict(row), "kind": row.kind, "crashed": row.seen.crashed, "match": row.match}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ import json
 import os
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,7 +60,12 @@ CRASHED = seen("refused", exception(), code=ILLEGAL)
 LOADED = seen("loaded", code=0)
 OTHERWISE = seen("died", end=3)
 CRASH = processors.Predicted(True, (("a.pyd", 0x1234),), ("a.pyd needs AVX.",))
+MAYBE = replace(CRASH, crash=False, maybe=True)
 NOTHING = processors.Predicted(False)
+
+
+def predicted(verdict: str, *findings: Finding) -> Any:
+    return processors.predicted(SimpleNamespace(verdict=verdict, findings=findings))
 
 
 def row(one: Any, predicted: Any, name: str = "site/a.pyd") -> Any:
@@ -161,14 +168,18 @@ def test_how_a_load_alone_ended_is_told() -> None:
 
 @pytest.mark.parametrize("code", ["cpu-feature-missing", "cpu-feature-disabled"])
 def test_an_error_of_the_processor_predicts_a_crash_at_the_places_it_names(code: str) -> None:
-    found = processors.predicted([finding(code, "vmovdqu at A.pyd+0x1234", "and at lib-1.dll+0xAB")])
+    found = predicted("fails", finding(code, "vmovdqu at A.pyd+0x1234", "and at lib-1.dll+0xAB"))
 
     assert found == processors.Predicted(True, (("a.pyd", 0x1234), ("lib-1.dll", 0xAB)), ("a.pyd needs AVX.",))
 
 
 @pytest.mark.parametrize(("code", "severity"), [("missing-dll", "error"), ("cpu-feature-missing", "warning")])
-def test_another_cause_or_a_warning_predicts_none(code: str, severity: str) -> None:
-    assert processors.predicted([finding(code, "a.pyd+0x1", severity=severity)]) == NOTHING
+def test_another_cause_or_a_warning_beside_a_verdict_predicts_none(code: str, severity: str) -> None:
+    assert predicted("loads", finding(code, "a.pyd+0x1", severity=severity)) == NOTHING
+
+
+def test_a_warning_that_leaves_the_verdict_open_predicts_neither() -> None:
+    assert predicted("unknown", finding("cpu-feature-missing", "a.pyd+0x1234", severity="warning")) == MAYBE
 
 
 # ---- both --------------------------------------------------------------------------------------------------------
@@ -183,6 +194,8 @@ def test_another_cause_or_a_warning_predicts_none(code: str, severity: str) -> N
         (LOADED, NOTHING, "loads as predicted"),
         (OTHERWISE, CRASH, "fails otherwise"),
         (OTHERWISE, NOTHING, "fails otherwise"),
+        (CRASHED, MAYBE, "crash not decided"),
+        (LOADED, MAYBE, "load not decided"),
     ],
 )
 def test_each_pair_has_its_kind(one: Any, predicted: Any, kind: str) -> None:
@@ -254,26 +267,20 @@ def test_the_table_counts_pairs_and_tells_what_is_wrong() -> None:
         row(CRASHED, CRASH, "site/found.pyd"),
         row(CRASHED, NOTHING, "site/missed.pyd"),
         row(LOADED, CRASH, "site/alarm.pyd"),
+        row(CRASHED, MAYBE, "site/open.pyd"),
         *(row(LOADED, NOTHING, f"site/{index}.pyd") for index in range(3)),
     ]
 
     told = list(processors.table(rows))
 
-    assert told[0] == "Nehalem: 6 files that load on the processor of this machine"
-    assert [line.split()[-2:] for line in told[2:5]] == [["1", "1"], ["1", "3"], ["0", "0"]]
+    assert told[0] == "Nehalem: 7 files that load on the processor of this machine"
+    assert [line.split()[-3:] for line in told[2:5]] == [["1", "1", "1"], ["1", "0", "3"], ["0", "0", "0"]]
+    assert "  crash not decided: site/open.pyd" in told
     assert "  1 of the crashes found: same instruction" in told
     assert "  CRASH MISSED: site/missed.pyd" in told
     assert "  FALSE ALARM: site/alarm.pyd" in told
     assert "      predicted: a.pyd needs AVX. [a.pyd+0x1234: same instruction]" in told
     assert not any("site/1.pyd" in line for line in told)
-
-
-def test_without_a_prediction_the_table_shows_what_was_seen() -> None:
-    told = list(processors.table([row(CRASHED, None), row(OTHERWISE, None), row(LOADED, None)]))
-
-    assert told[1] == "  crash 1, fail otherwise 1"
-    assert "  crash: site/a.pyd" in told
-    assert "  fails otherwise: site/a.pyd" in told
 
 
 # ---- what is loaded together -------------------------------------------------------------------------------------
