@@ -1157,10 +1157,11 @@ static bool prove_jump(walk *w, spine *s, const instruction *i, bool certain)
         return false;
     }
     if (taken == 1 && certain) {
+        bool is_loop = target <= i->rva;
         s->at.rva = s->furthest = target;
-    } else {
-        s->furthest = target > s->furthest ? target : s->furthest;
+        return !is_loop;
     }
+    s->furthest = target > s->furthest ? target : s->furthest;
     return true;
 }
 
