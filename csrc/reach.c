@@ -329,6 +329,21 @@ static uint8_t reg_of(const instruction *i)
     return (uint8_t)((i->is.modrm >> 3 & 7) | (i->is.rex & ISA_R ? 8 : 0));
 }
 
+/* The byte after ModRM, of a SIB or a displacement; 0 if the instruction has none. */
+static uint8_t after_modrm(const instruction *i)
+{
+    uint32_t at = i->is.modrm_at + 1u;
+    return i->is.has_modrm && at < i->is.length ? i->code[at] : 0;
+}
+
+/* The immediate operand, or the first four bytes of it. */
+static uint32_t immediate(const instruction *i)
+{
+    const uint8_t *operand = i->code + i->is.operand_at;
+    uint32_t size = i->is.length - (uint32_t)i->is.operand_at;
+    return size >= 4 ? pe_u32(operand) : size >= 2 ? pe_u16(operand) : size == 1 ? operand[0] : 0;
+}
+
 static bool has_memory(const instruction *i)
 {
     return i->is.has_modrm && i->is.modrm < 0xC0;
@@ -359,7 +374,7 @@ static bool addresses_by(const instruction *i, uint8_t number)
     if (!has_memory(i)) {
         return false;
     }
-    uint8_t rm = i->is.modrm & 7, mod = i->is.modrm >> 6, sib = i->code[i->is.modrm_at + 1u];
+    uint8_t rm = i->is.modrm & 7, mod = i->is.modrm >> 6, sib = after_modrm(i);
     uint8_t high = i->is.rex & ISA_B ? 8 : 0;
     if (rm != 4) {
         return !(mod == 0 && rm == 5) && (rm | high) == number;
@@ -537,9 +552,8 @@ static bool read_instruction(walk *w, uint32_t rva, instruction *i, uint64_t *of
 
 static uint32_t branch_target(const instruction *i)
 {
-    const uint8_t *operand = i->code + i->is.operand_at;
     bool is_short = i->is.map == 0 && i->is.opcode != 0xE8 && i->is.opcode != 0xE9;
-    return i->next + (is_short ? (operand[0] ^ 0x80u) - 0x80u : pe_u32(operand));
+    return i->next + (is_short ? (immediate(i) ^ 0x80u) - 0x80u : immediate(i));
 }
 
 /* Whether code that goes on after a call uses what the call returned, or returns it in its turn. */
@@ -708,11 +722,11 @@ static bool takes_own_stack(const walk *w, const instruction *i)
 /* MOV ECX, PUSH, or MOV [ESP]. */
 static void take_constant(path *p, const instruction *i)
 {
-    bool is_on_top = one_byte(i, 0xC7) && i->is.modrm == 4 && i->code[i->is.modrm_at + 1u] == 0x24;
+    bool is_on_top = one_byte(i, 0xC7) && i->is.modrm == 4 && after_modrm(i) == 0x24;
     if (is_on_top || (one_byte(i, 0xB9) && !(i->is.rex & ISA_B))) {
-        p->taken.constant = pe_u32(i->code + i->is.operand_at);
+        p->taken.constant = immediate(i);
     } else if (one_byte(i, 0x6A)) {
-        p->taken.constant = i->code[i->is.operand_at];
+        p->taken.constant = immediate(i);
     }
 }
 
@@ -857,11 +871,11 @@ static bool follow_register(path *p, const instruction *i)
         return false;
     }
     if (one_byte(i, 0x83) && extension == 7) {
-        compare(p, p->known.value, i->code[i->is.operand_at]);
+        compare(p, p->known.value, immediate(i));
     } else if (one_byte(i, 0x85) && reg_of(i) == number) {
         compare(p, p->known.value, 0);
     } else if (subtracts || counts) { /* a switch counts down */
-        uint32_t by = counts ? 1 : i->code[i->is.operand_at];
+        uint32_t by = counts ? 1 : immediate(i);
         compare(p, p->known.value, by);
         p->known.value -= by;
         p->known.registers = 1u << number;
@@ -874,10 +888,10 @@ static bool follow_register(path *p, const instruction *i)
 /* Keep track of what is known of the reason. */
 static void follow_reason(const walk *w, path *p, const instruction *i)
 {
-    uint8_t modrm = i->is.modrm, argument = i->is.has_modrm ? i->code[i->is.modrm_at + 1u] : 0;
+    uint8_t modrm = i->is.modrm, argument = after_modrm(i);
     bool of_argument = !w->wide && (modrm & 0xC7) == 0x45 && argument == 0x0C && is_root(w, p);
     if (of_argument && one_byte(i, 0x83) && (modrm >> 3 & 7) == 7) {
-        compare(p, PROCESS_ATTACH, i->code[i->is.operand_at]);
+        compare(p, PROCESS_ATTACH, immediate(i));
         return;
     }
     if (follow_register(p, i)) {
@@ -941,10 +955,9 @@ static bool follow_call(walk *w, path *p, const instruction *i)
     if (target == i->next) { /* CALL next, POP: how 32-bit code learns where it is */
         return true;
     }
-    push_after_call(w, p, i->next, NOBODY);
-    uint32_t after = w->pending_count - 1;
-    uint32_t callee = enter(w, target, p->number, DW_ROOT_NONE);
-    w->pending[after].callee = callee;
+    bool may_be_new = !w->learning && is_code(w, target);
+    push_after_call(w, p, i->next, may_be_new ? function_at(w, target, p->number, DW_ROOT_NONE) : known_function(w, target));
+    (void)enter(w, target, p->number, DW_ROOT_NONE);
     return false;
 }
 
@@ -1174,7 +1187,7 @@ static void prove_function(walk *w, uint32_t number)
     s.at.known = w->wide && is_root(w, &s.at) ? at_load : s.at.known;
     instruction i;
     uint64_t offset;
-    while (s.at.rva < f->end && read_instruction(w, s.at.rva, &i, &offset)) {
+    while (s.at.rva < f->end && spend(w) && read_instruction(w, s.at.rva, &i, &offset)) {
         bool walked = test_bit(w->walked, offset), certain = s.at.rva >= s.furthest;
         bool leaves = one_byte(&i, 0xC3) || one_byte(&i, 0xC2) || is_jump_through_pointer(&i);
         if ((certain && (!walked || isa_asks(&i.is))) || (walked && leaves)) {
@@ -1197,6 +1210,7 @@ static void prove_function(walk *w, uint32_t number)
 
 static void prove_all(walk *w)
 {
+    w->budget = w->image->size;
     for (uint32_t number = 0; number < w->reach->functions; number++) {
         const function *f = &w->functions[number];
         if (f->root == f->begin && f->kind != DW_ROOT_NONE) {
