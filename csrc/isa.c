@@ -551,6 +551,13 @@ static void count_instruction(census *count, const isa_instruction *found, uint3
     count->seen.asks |= found->kind == ISA_KIND_QUESTION;
 }
 
+/* What is called seldom must not make its caller too large to be part of a loop. */
+#if defined(__GNUC__)
+#define NOT_INLINE __attribute__((noinline))
+#else
+#define NOT_INLINE __declspec(noinline)
+#endif
+
 /* An instruction of which its opcode tells all. */
 typedef struct quick {
     uint8_t length;         /* 0: it is another one */
@@ -640,6 +647,12 @@ static quick quick_other(const uint8_t *code, bool wide)
     }
 }
 
+static NOT_INLINE quick quick_rest(const uint8_t *code, bool wide)
+{
+    bool is_vector = code[0] == 0xC5 || code[0] == 0xC4 || code[0] == 0x62;
+    return is_vector ? quick_vector(code, wide) : quick_other(code, wide);
+}
+
 /* Most instructions: those that need nothing first, since they are the most. SLACK bytes can be read. */
 static inline quick read_quick(const uint8_t *code, bool wide)
 {
@@ -653,8 +666,7 @@ static inline quick read_quick(const uint8_t *code, bool wide)
     uint8_t flags = table[code[at]];
     bool is_wide_move = flags == 4 && at == 1 && (code[0] & 8); /* MOV with eight bytes, and a few others */
     if ((flags & QUICK_SLOW) || is_wide_move) {
-        bool is_vector = code[0] == 0xC5 || code[0] == 0xC4 || code[0] == 0x62;
-        return is_vector ? quick_vector(code, wide) : quick_other(code, wide);
+        return quick_rest(code, wide);
     }
     found.opcode = (uint8_t)at;
     found.flags = flags;
