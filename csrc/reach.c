@@ -93,6 +93,7 @@ typedef struct walk {
     uint64_t budget;        /* entries of tables that may still be read: a hostile file must not cost more */
     bool wide;
     bool from_exports;
+    bool learning;          /* before the walk: what code leads to is not followed */
     bool changed;           /* a function turned out to ask: the walk has to be repeated */
 } walk;
 
@@ -271,6 +272,13 @@ static uint32_t function_at(walk *w, uint32_t begin, uint32_t caller, uint32_t k
     return *place - 1;
 }
 
+/* The number of a function that was met before, or NOBODY. */
+static uint32_t known_function(walk *w, uint32_t begin)
+{
+    const uint32_t *place = place_of_function(w, begin);
+    return place && *place != 0 ? *place - 1 : NOBODY;
+}
+
 static void push(walk *w, todo what)
 {
     if (w->pending_count < w->pending_capacity) {
@@ -283,6 +291,9 @@ static void push(walk *w, todo what)
 /* Walk a function, if it is code. Returns its number, or NOBODY. */
 static uint32_t enter(walk *w, uint32_t begin, uint32_t caller, uint32_t kind)
 {
+    if (w->learning) {
+        return known_function(w, begin);
+    }
     uint32_t number = is_code(w, begin) ? function_at(w, begin, caller, kind) : NOBODY;
     if (number != NOBODY) {
         todo what = {.rva = begin, .function = number, .callee = NOBODY, .given = NOTHING_GIVEN};
@@ -926,7 +937,8 @@ static bool follow_call(walk *w, path *p, const instruction *i)
     if (target == i->next) { /* CALL next, POP: how 32-bit code learns where it is */
         return true;
     }
-    uint32_t callee = is_code(w, target) ? function_at(w, target, p->number, DW_ROOT_NONE) : NOBODY;
+    bool may_be_new = !w->learning && is_code(w, target);
+    uint32_t callee = may_be_new ? function_at(w, target, p->number, DW_ROOT_NONE) : known_function(w, target);
     push_after_call(w, p, i->next, callee);
     (void)enter(w, target, p->number, DW_ROOT_NONE);
     return false;
@@ -1101,10 +1113,13 @@ static void push_roots(walk *w)
 
 /* ---- questions that nothing needs to lead to --------------------------------------------------------------------- */
 
-/* Whether one of eight bytes may be the second of CPUID, 0F A2. */
-static bool may_hold_cpuid(const uint8_t *bytes)
+#define ALL_A2 0xA2A2A2A2A2A2A2A2u
+#define ALL_E8 0xE8E8E8E8E8E8E8E8u
+
+/* Whether one of eight bytes may be the one of which all eight of `pattern` are. */
+static bool may_hold(const uint8_t *bytes, uint64_t pattern)
 {
-    uint64_t word = pe_u64(bytes) ^ 0xA2A2A2A2A2A2A2A2u;
+    uint64_t word = pe_u64(bytes) ^ pattern;
     return ((word - 0x0101010101010101u) & ~word & 0x8080808080808080u) != 0;
 }
 
@@ -1147,19 +1162,82 @@ static void learn_from(walk *w, uint32_t rva, uint32_t *last)
     }
 }
 
+/* A bit for the hash of each asking function: where a bit is not set, there is none. */
+typedef struct sieve {
+    uint32_t bits[256];
+} sieve;
+
+static void sift_asking(const walk *w, sieve *asking)
+{
+    for (uint32_t i = 0; i < w->reach->functions; i++) {
+        uint32_t bit = hashed(w->functions[i].begin);
+        asking->bits[bit >> 24] |= (w->functions[i].questions ? 1u : 0u) << (bit >> 19 & 31);
+    }
+}
+
+static bool may_ask(const sieve *asking, uint32_t begin)
+{
+    uint32_t bit = hashed(begin);
+    return asking->bits[bit >> 24] >> (bit >> 19 & 31) & 1;
+}
+
+/* Learn what a caller of an asking function writes, which got the answer, if the exception directory lists it. */
+static void learn_from_caller(walk *w, uint32_t rva, uint32_t target, uint32_t *last)
+{
+    isa_function listed;
+    uint32_t callee = known_function(w, target);
+    if (rva < *last || callee == NOBODY || !w->functions[callee].questions || !listed_around(w, rva, &listed)) {
+        return;
+    }
+    *last = listed.end;
+    uint32_t number = function_at(w, listed.begin, NOBODY, DW_ROOT_NONE);
+    if (number != NOBODY) {
+        todo what = {.rva = listed.begin, .function = number, .callee = NOBODY, .given = NOTHING_GIVEN};
+        push(w, what);
+    }
+}
+
+/* The next section of code; NULL at the end. Sections that share their bytes must not cost more than the file. */
+static const uint8_t *next_code(walk *w, uint32_t *index, uint64_t *searched, uint32_t *rva, uint32_t *held)
+{
+    while (*index < w->image->section_count && *searched <= w->image->size) {
+        dw_section section = pe_section(w->image, (*index)++);
+        uint64_t offset;
+        const uint8_t *code = section.characteristics & SECTION_CODE ? code_at(w, section.rva, &offset, held) : NULL;
+        if (code) {
+            *rva = section.rva;
+            *searched += *held;
+            return code;
+        }
+    }
+    return NULL;
+}
+
 static void push_questions(walk *w)
 {
-    uint32_t last = 0;
-    uint64_t searched = 0; /* sections that share their bytes must not cost more than the file */
-    for (uint32_t index = 0; index < w->image->section_count && searched <= w->image->size; index++) {
-        dw_section section = pe_section(w->image, index);
-        uint64_t offset;
-        uint32_t held = 0;
-        const uint8_t *code = section.characteristics & SECTION_CODE ? code_at(w, section.rva, &offset, &held) : NULL;
-        searched += held;
-        for (uint32_t at = 0; code && at + 8 <= held; at += may_hold_cpuid(code + at) ? 1 : 8) {
+    uint32_t index = 0, last = 0, rva, held;
+    uint64_t searched = 0;
+    for (const uint8_t *code; (code = next_code(w, &index, &searched, &rva, &held)) != NULL;) {
+        for (uint32_t at = 0; at + 8 <= held; at += may_hold(code + at, ALL_A2) ? 1 : 8) {
             if (at > 0 && code[at] == 0xA2 && code[at - 1] == 0x0F) {
-                learn_from(w, section.rva + at - 1, &last);
+                learn_from(w, rva + at - 1, &last);
+            }
+        }
+    }
+}
+
+static void push_callers(walk *w)
+{
+    enum { CALL = 0xE8, SIZE = 5 };
+    sieve asking = {{0}};
+    sift_asking(w, &asking);
+    uint32_t index = 0, last = 0, rva, held;
+    uint64_t searched = 0;
+    for (const uint8_t *code; (code = next_code(w, &index, &searched, &rva, &held)) != NULL;) {
+        for (uint32_t at = 0; at + 8 <= held; at += may_hold(code + at, ALL_E8) ? 1 : 8) {
+            uint32_t target = rva + at + SIZE + pe_u32(code + at + 1);
+            if (code[at] == CALL && may_ask(&asking, target)) {
+                learn_from_caller(w, rva + at, target, &last);
             }
         }
     }
@@ -1188,12 +1266,18 @@ static void walk_pending(walk *w)
     }
 }
 
-/* What asking functions write is known before the walk, as far as they can be found. */
+/* What functions write that execute CPUID, or call one that does, is known before the walk, as far as they are found. */
 static void learn_questions(walk *w)
 {
+    w->learning = true;
     w->budget = w->image->size;
     push_questions(w);
     walk_pending(w);
+    if (w->reach->functions > 0 && isa_function_count(w->image) > 0) {
+        push_callers(w);
+        walk_pending(w);
+    }
+    w->learning = false;
 }
 
 static void walk_once(walk *w)
