@@ -467,6 +467,24 @@ def test_an_answer_counts_where_it_is_used(made: Made, after: str, is_used: bool
     assert places(at_load(made(code))) == ([] if is_used else [uses])
 
 
+FLAG = DATA + 8
+
+
+@pytest.mark.parametrize(("head", "is_asked"), [("48 8d 4c 24 20", True), ("31 c9", False)], ids=["given", "not given"])
+def test_what_a_caller_of_a_question_writes_is_known_though_nothing_leads_to_it(
+    made: Made, head: str, is_asked: bool
+) -> None:
+    """A start that other modules ask for, as that of OpenMP, calls a wrapper of CPUID with variables of its own."""
+    wrapper, start = TEXT + 0x40, TEXT + 0x80
+    read = b"\x83\x3d" + struct.pack("<i", FLAG - TEXT - 7) + b"\0\x74\x04"  # cmp dword [FLAG], 0; je
+    first = chain(start, bytes.fromhex(head), to(call, wrapper), b"\x31\xc0")
+    write = b"\x89\x0d" + struct.pack("<i", FLAG - start - len(first) - 6)  # mov [FLAG], ecx
+    code = {TEXT: read + USE_AVX, wrapper: ASK, start: first + write + RET}
+    listed = [(TEXT, TEXT + 14), (wrapper, wrapper + 3), (start, start + len(first) + 7)]
+    reached = at_load(made(code, {DATA: bytes(16)}, listed=listed))
+    assert places(reached) == ([] if is_asked else [TEXT + 9])
+
+
 # The reason.
 
 
