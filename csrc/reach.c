@@ -356,11 +356,12 @@ static bool addresses_by(const instruction *i, uint8_t number)
     if (!has_memory(i)) {
         return false;
     }
-    uint8_t rm = i->is.modrm & 7, mod = i->is.modrm >> 6, sib = i->code[i->is.modrm_at + 1u];
+    uint8_t rm = i->is.modrm & 7, mod = i->is.modrm >> 6;
     uint8_t high = i->is.rex & ISA_B ? 8 : 0;
     if (rm != 4) {
         return !(mod == 0 && rm == 5) && (rm | high) == number;
     }
+    uint8_t sib = i->code[i->is.modrm_at + 1u];
     bool has_base = mod != 0 || (sib & 7) != 5;
     uint8_t index = (uint8_t)((sib >> 3 & 7) | (i->is.rex & ISA_X ? 8 : 0));
     return (has_base && ((sib & 7) | high) == number) || (index != 4 && index == number);
@@ -870,8 +871,9 @@ static bool follow_register(path *p, const instruction *i)
 /* Keep track of what is known of the reason. */
 static void follow_reason(const walk *w, path *p, const instruction *i)
 {
-    uint8_t modrm = i->is.modrm, argument = i->is.has_modrm ? i->code[i->is.modrm_at + 1u] : 0;
-    bool of_argument = !w->wide && (modrm & 0xC7) == 0x45 && argument == 0x0C && is_root(w, p);
+    uint8_t modrm = i->is.modrm;
+    bool of_frame = !w->wide && i->is.has_modrm && (modrm & 0xC7) == 0x45; /* [EBP+byte] */
+    bool of_argument = of_frame && i->code[i->is.modrm_at + 1u] == 0x0C && is_root(w, p);
     if (of_argument && one_byte(i, 0x83) && (modrm >> 3 & 7) == 7) {
         compare(p, PROCESS_ATTACH, i->code[i->is.operand_at]);
         return;

@@ -216,6 +216,15 @@ def test_code_that_ends_with_its_section_in_the_middle_of_an_instruction_is_left
     assert reached.instructions == 2
 
 
+@pytest.mark.parametrize("last", ["89 01", "8b 01", "83", "8d 01", "85 01"])
+@pytest.mark.parametrize("machine", ["x64", "x86"])
+def test_operands_are_not_looked_for_behind_the_end(made: Made, machine: str, last: str) -> None:
+    """An instruction whose ModRM is the last byte of the file."""
+    end = bytes.fromhex(last)
+    at = TEXT + 0x200 - len(end)
+    assert places(at_load(made({TEXT: jump(TEXT, at), at: end}, {}, machine=machine))) == []
+
+
 def test_what_is_no_instruction_ends_a_path_and_not_the_walk(made: Made) -> None:
     code = chain(TEXT, to(jump_if_equal, TEXT + 0x10), UNKNOWN, AVX)
     assert places(at_load(made({TEXT: code, TEXT + 0x10: USE_AVX}))) == [TEXT + 0x10]
