@@ -17,7 +17,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median

@@ -43,6 +43,7 @@ JUDGED_WHEELS = (
 COMPILED_WHEELS = ("mini_racer-0.12.4-py3-none-win_amd64.whl",)
 JUDGED_FILES = (".dll", ".pyd", ".exe", ".py")
 SITES = ("site", "site-numpy2", "site-broken")  # each has its pins
+SITE_PROCESSORS = "site-processors"  # large, and only for the comparison with other processors: see processors.py
 
 
 def host_environment() -> Path:
@@ -169,10 +170,16 @@ def unpack_judged(host_python: Path, filename: str, parent: Path = JUDGED) -> Pa
 
 def wheel_step(parent: Path, filename: str, build: Callable[[Path], None]) -> Path:
     """Make the directory of a wheel."""
-    name, version, python_tag, _, platform = filename.removesuffix(".whl").split("-")
-    target = parent / f"{name}-{version}-{python_tag}-{platform}"
+    name, version, *_ = filename.split("-")
+    target = wheel_directory(parent, filename)
     pin, _ = find_pin(PINS / "patients.txt", f"{name}=={version}")
     return step(target, f"unpacking {target.name}", "5 seconds", [filename, pin], build)
+
+
+def wheel_directory(parent: Path, filename: str) -> Path:
+    """Return the directory of a wheel."""
+    name, version, python_tag, _, platform = filename.removesuffix(".whl").split("-")
+    return parent / f"{name}-{version}-{python_tag}-{platform}"
 
 
 def unpack_patients(host_python: Path) -> Path:

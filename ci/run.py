@@ -6,6 +6,7 @@ python3 ci/run.py cases
 python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py instructions [--most N] [FILE...]
+python3 ci/run.py processors [arguments of processors.py]
 python3 ci/run.py python [--arch x86] [--cpu Nehalem] [arguments of the Windows Python]
 """
 
@@ -105,11 +106,14 @@ def main() -> int:
     commands.add_parser(
         "instructions", allow_abbrev=False, help="compare the decoder with iced-x86 over the code of every real DLL"
     )
+    commands.add_parser(
+        "processors", allow_abbrev=False, help="compare predictions for old processors with real loads on them"
+    )
     python = commands.add_parser("python", allow_abbrev=False, help="run a Windows Python of the bed")
     python.add_argument("--arch", choices=sorted(bed.ARCHITECTURES), default="x64")
     python.add_argument("--cpu", default="", help="a model of qemu's processors, such as Nehalem (x64 only)")
     options, rest = parser.parse_known_args()
-    if rest and options.command not in ("test", "python", "agreement", "instructions"):
+    if rest and options.command not in ("test", "python", "agreement", "instructions", "processors"):
         parser.error(f"unexpected arguments: {' '.join(rest)}")
     if options.command == "python" and options.cpu and options.arch != bed.X64.name:
         parser.error("--cpu: only x64 programs run on another processor")
@@ -130,6 +134,7 @@ def main() -> int:
                 "bed": bed_command,
                 "agreement": lambda: agreement_command(rest),
                 "instructions": lambda: instructions_command(rest),
+                "processors": lambda: processors_command(rest),
                 "python": lambda: python_command(rest, options.arch, options.cpu),
             }
             return run[options.command]()
@@ -210,6 +215,21 @@ def instructions_command(args: Sequence[str]) -> int:
     files = [os.path.abspath(arg) if os.path.exists(arg) else arg for arg in args]
     command = [host_python, CHECKOUT / "ci" / "instructions.py", *files]
     return subprocess.call(command, cwd=workplace, env=host_environment_variables(), stdin=subprocess.DEVNULL)
+
+
+def processors_command(args: Sequence[str]) -> int:
+    """Compare what depwalk predicts of real files on old processors with how they load there."""
+    if ON_WINDOWS:
+        message = "processors: another processor is emulated in the bed only"
+        raise SetupError(message)
+    host_python = fetch.host_environment()
+    fetch_material(host_python)
+    fetch.prepare_site(host_python, fetch.SITE_PROCESSORS)
+    bed.prepare_runtime_37(host_python, CACHE / "runtime-cp37")
+    install_on_host(host_python)
+    with bed.open_bed(host_python) as the_bed:
+        install_in_bed(host_python, the_bed, bed.X64)
+        return subprocess.call([host_python, CHECKOUT / "ci" / "processors.py", *args], cwd=CACHE)
 
 
 # test

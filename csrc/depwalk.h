@@ -312,6 +312,7 @@ typedef struct dw_need {
     uint32_t root;          /* RVA of what the loader or the runtime calls */
     uint32_t kind;          /* DW_ROOT_... of that */
     uint32_t set;           /* as in dw_contained */
+    uint32_t certain;       /* 1 if such an instruction of the function runs whatever branches are taken */
     uint32_t mixed;         /* 1 if it is VEX or EVEX and the function has SSE too: it chooses by itself */
 } dw_need;
 

@@ -551,6 +551,13 @@ static void count_instruction(census *count, const isa_instruction *found, uint3
     count->seen.asks |= found->kind == ISA_KIND_QUESTION;
 }
 
+/* What is called seldom must not make its caller too large to be part of a loop. */
+#if defined(__GNUC__)
+#define NOT_INLINE __attribute__((noinline))
+#else
+#define NOT_INLINE __declspec(noinline)
+#endif
+
 /* An instruction of which its opcode tells all. */
 typedef struct quick {
     uint8_t length;         /* 0: it is another one */
@@ -597,19 +604,53 @@ static quick quick_vector(const uint8_t *code, bool wide)
     return rounds || length == 3 || !(code[2] & 4) ? none : quick_in_map(code, 4, map, length, pp);
 }
 
-/* One of the maps that 0F leads to, with one mandatory prefix or none. */
-static quick quick_0f(const uint8_t *code, bool wide)
+/* One of an opcode of which a field of ModRM tells the rest: groups that many instructions are of. */
+static quick quick_group(const uint8_t *code, uint32_t at)
+{
+    enum { MOVES = 1, TESTS = 3, COUNTS_AND_CALLS = 0x47 }; /* a bit for each value of the field */
+    quick found = {0};
+    uint8_t opcode = code[at], form = (uint8_t)(1u << (code[at + 1] >> 3 & 7));
+    bool moves = (opcode & 0xFE) == 0xC6, tests = (opcode & 0xFE) == 0xF6;
+    if ((moves && !(form & MOVES)) || (opcode == 0xFF && !(form & COUNTS_AND_CALLS))) {
+        return found;
+    }
+    uint32_t immediate = moves || (tests && (form & TESTS)) ? (opcode & 1 ? 4 : 1) : 0;
+    found.opcode = (uint8_t)at;
+    found.length = (uint8_t)(at + 1 + modrm_size(code + at + 1) + immediate);
+    return found;
+}
+
+/* One of the maps that 0F leads to, with one mandatory prefix or none, of x87, or of a group. */
+static quick quick_other(const uint8_t *code, bool wide)
 {
     quick none = {0};
     uint32_t pp = code[0] == 0x66 ? PP_66 : code[0] == 0xF3 ? PP_F3 : code[0] == 0xF2 ? PP_F2 : PP_NONE;
     uint32_t at = pp != PP_NONE;
     at += is_rex(code[at], wide);
-    if (code[at] != 0x0F) {
+    if (code[at] == 0x0F) {
+        at++;
+        uint32_t map = code[at] == 0x38 ? ISA_MAP_0F38 : code[at] == 0x3A ? ISA_MAP_0F3A : ISA_MAP_0F;
+        return quick_in_map(code, at + (map != ISA_MAP_0F), map, 0, pp);
+    }
+    if (pp != PP_NONE) {
         return none;
     }
-    at++;
-    uint32_t map = code[at] == 0x38 ? ISA_MAP_0F38 : code[at] == 0x3A ? ISA_MAP_0F3A : ISA_MAP_0F;
-    return quick_in_map(code, at + (map != ISA_MAP_0F), map, 0, pp);
+    switch (code[at]) {
+    case 0xC6:
+    case 0xC7:
+    case 0xF6:
+    case 0xF7:
+    case 0xFF:
+        return quick_group(code, at);
+    default:
+        return (code[at] & 0xF8) == 0xD8 ? quick_in_map(code, at, ISA_MAP_ONE_BYTE, 0, PP_NONE) : none;
+    }
+}
+
+static NOT_INLINE quick quick_rest(const uint8_t *code, bool wide)
+{
+    bool is_vector = code[0] == 0xC5 || code[0] == 0xC4 || code[0] == 0x62;
+    return is_vector ? quick_vector(code, wide) : quick_other(code, wide);
 }
 
 /* Most instructions: those that need nothing first, since they are the most. SLACK bytes can be read. */
@@ -625,8 +666,7 @@ static inline quick read_quick(const uint8_t *code, bool wide)
     uint8_t flags = table[code[at]];
     bool is_wide_move = flags == 4 && at == 1 && (code[0] & 8); /* MOV with eight bytes, and a few others */
     if ((flags & QUICK_SLOW) || is_wide_move) {
-        bool is_vector = code[0] == 0xC5 || code[0] == 0xC4 || code[0] == 0x62;
-        return is_vector ? quick_vector(code, wide) : quick_0f(code, wide);
+        return quick_rest(code, wide);
     }
     found.opcode = (uint8_t)at;
     found.flags = flags;

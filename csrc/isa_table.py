@@ -127,8 +127,9 @@ def quick(tables: Tables, key: str, mode: int) -> list[str]:
         rows = [tables.rows[number][1] for number in tables.chains[chain]]
         limits = {"reg", "rm", "kind", "w"} | (set() if opcode in LEADING[key] else {"mod"})
         plain = rows and rows[0]["is"] == "base" and not rows[0].keys() & limits and rows[0].get("bits", mode) == mode
-        if plain and set(shapes[opcode]) <= set(QUICK) and opcode not in SIZED[key]:
-            found[opcode] = sum(QUICK[what] for what in shapes[opcode])
+        sizes = QUICK | ({"moffs": 4} if mode == 32 else {})
+        if plain and set(shapes[opcode]) <= set(sizes) and opcode not in SIZED[key]:
+            found[opcode] = sum(sizes[what] for what in shapes[opcode])
             found[opcode] += LEADS * (opcode in LEADING[key]) + FLOW * (opcode in FLOWING[key])
     return [str(number) for number in found]
 

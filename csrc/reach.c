@@ -43,6 +43,8 @@ typedef struct function {
     bool questions;         /* it asks, or uses an answer */
     bool reads;             /* it reads what an asking function has written */
     bool calls;
+    uint32_t certain[4];    /* of these sets, those that are needed whatever branches are taken */
+    bool proven;            /* it is run whatever branches are taken in those that lead to it */
     bool old_vectors;       /* it uses XMM registers by other encodings than VEX and EVEX */
 } function;
 
@@ -93,8 +95,9 @@ typedef struct walk {
     uint64_t budget;        /* entries of tables that may still be read: a hostile file must not cost more */
     bool wide;
     bool from_exports;
-    bool learning;          /* before the walk: what code leads to is not followed */
-    bool changed;           /* a function turned out to ask: the walk has to be repeated */
+    bool learning;          /* only what asking functions write is of interest: calls are not followed */
+    bool changed;           /* something turned out to ask, or to be written by that: the walk has to be repeated */
+    bool asks_anew;         /* a function turned out to ask */
 } walk;
 
 /* ---- memory of the walk ----------------------------------------------------------------------------------------- */
@@ -272,13 +275,6 @@ static uint32_t function_at(walk *w, uint32_t begin, uint32_t caller, uint32_t k
     return *place - 1;
 }
 
-/* The number of a function that was met before, or NOBODY. */
-static uint32_t known_function(walk *w, uint32_t begin)
-{
-    const uint32_t *place = place_of_function(w, begin);
-    return place && *place != 0 ? *place - 1 : NOBODY;
-}
-
 static void push(walk *w, todo what)
 {
     if (w->pending_count < w->pending_capacity) {
@@ -286,6 +282,13 @@ static void push(walk *w, todo what)
     } else {
         w->reach->incomplete = 1;
     }
+}
+
+/* The number of a function that is known; NOBODY if it is not. */
+static uint32_t known_function(walk *w, uint32_t begin)
+{
+    const uint32_t *place = place_of_function(w, begin);
+    return place && *place != 0 ? *place - 1 : NOBODY;
 }
 
 /* Walk a function, if it is code. Returns its number, or NOBODY. */
@@ -326,6 +329,21 @@ static uint8_t reg_of(const instruction *i)
     return (uint8_t)((i->is.modrm >> 3 & 7) | (i->is.rex & ISA_R ? 8 : 0));
 }
 
+/* The byte after ModRM, of a SIB or a displacement; 0 if the instruction has none. */
+static uint8_t after_modrm(const instruction *i)
+{
+    uint32_t at = i->is.modrm_at + 1u;
+    return i->is.has_modrm && at < i->is.length ? i->code[at] : 0;
+}
+
+/* The immediate operand, or the first four bytes of it. */
+static uint32_t immediate(const instruction *i)
+{
+    const uint8_t *operand = i->code + i->is.operand_at;
+    uint32_t size = i->is.length - (uint32_t)i->is.operand_at;
+    return size >= 4 ? pe_u32(operand) : size >= 2 ? pe_u16(operand) : size == 1 ? operand[0] : 0;
+}
+
 static bool has_memory(const instruction *i)
 {
     return i->is.has_modrm && i->is.modrm < 0xC0;
@@ -356,12 +374,11 @@ static bool addresses_by(const instruction *i, uint8_t number)
     if (!has_memory(i)) {
         return false;
     }
-    uint8_t rm = i->is.modrm & 7, mod = i->is.modrm >> 6;
+    uint8_t rm = i->is.modrm & 7, mod = i->is.modrm >> 6, sib = after_modrm(i);
     uint8_t high = i->is.rex & ISA_B ? 8 : 0;
     if (rm != 4) {
         return !(mod == 0 && rm == 5) && (rm | high) == number;
     }
-    uint8_t sib = i->code[i->is.modrm_at + 1u];
     bool has_base = mod != 0 || (sib & 7) != 5;
     uint8_t index = (uint8_t)((sib >> 3 & 7) | (i->is.rex & ISA_X ? 8 : 0));
     return (has_base && ((sib & 7) | high) == number) || (index != 4 && index == number);
@@ -535,9 +552,8 @@ static bool read_instruction(walk *w, uint32_t rva, instruction *i, uint64_t *of
 
 static uint32_t branch_target(const instruction *i)
 {
-    const uint8_t *operand = i->code + i->is.operand_at;
     bool is_short = i->is.map == 0 && i->is.opcode != 0xE8 && i->is.opcode != 0xE9;
-    return i->next + (is_short ? (operand[0] ^ 0x80u) - 0x80u : pe_u32(operand));
+    return i->next + (is_short ? (immediate(i) ^ 0x80u) - 0x80u : immediate(i));
 }
 
 /* Whether code that goes on after a call uses what the call returned, or returns it in its turn. */
@@ -570,6 +586,7 @@ static bool answers(const function *f)
 static void mark_asking(walk *w, function *f)
 {
     w->changed = w->changed || !f->questions;
+    w->asks_anew = w->asks_anew || !f->questions;
     f->questions = true;
 }
 
@@ -705,11 +722,11 @@ static bool takes_own_stack(const walk *w, const instruction *i)
 /* MOV ECX, PUSH, or MOV [ESP]. */
 static void take_constant(path *p, const instruction *i)
 {
-    bool is_on_top = one_byte(i, 0xC7) && i->is.modrm == 4 && i->code[i->is.modrm_at + 1u] == 0x24;
+    bool is_on_top = one_byte(i, 0xC7) && i->is.modrm == 4 && after_modrm(i) == 0x24;
     if (is_on_top || (one_byte(i, 0xB9) && !(i->is.rex & ISA_B))) {
-        p->taken.constant = pe_u32(i->code + i->is.operand_at);
+        p->taken.constant = immediate(i);
     } else if (one_byte(i, 0x6A)) {
-        p->taken.constant = i->code[i->is.operand_at];
+        p->taken.constant = immediate(i);
     }
 }
 
@@ -854,11 +871,11 @@ static bool follow_register(path *p, const instruction *i)
         return false;
     }
     if (one_byte(i, 0x83) && extension == 7) {
-        compare(p, p->known.value, i->code[i->is.operand_at]);
+        compare(p, p->known.value, immediate(i));
     } else if (one_byte(i, 0x85) && reg_of(i) == number) {
         compare(p, p->known.value, 0);
     } else if (subtracts || counts) { /* a switch counts down */
-        uint32_t by = counts ? 1 : i->code[i->is.operand_at];
+        uint32_t by = counts ? 1 : immediate(i);
         compare(p, p->known.value, by);
         p->known.value -= by;
         p->known.registers = 1u << number;
@@ -871,11 +888,10 @@ static bool follow_register(path *p, const instruction *i)
 /* Keep track of what is known of the reason. */
 static void follow_reason(const walk *w, path *p, const instruction *i)
 {
-    uint8_t modrm = i->is.modrm;
-    bool of_frame = !w->wide && i->is.has_modrm && (modrm & 0xC7) == 0x45; /* [EBP+byte] */
-    bool of_argument = of_frame && i->code[i->is.modrm_at + 1u] == 0x0C && is_root(w, p);
+    uint8_t modrm = i->is.modrm, argument = after_modrm(i);
+    bool of_argument = !w->wide && (modrm & 0xC7) == 0x45 && argument == 0x0C && is_root(w, p);
     if (of_argument && one_byte(i, 0x83) && (modrm >> 3 & 7) == 7) {
-        compare(p, PROCESS_ATTACH, i->code[i->is.operand_at]);
+        compare(p, PROCESS_ATTACH, immediate(i));
         return;
     }
     if (follow_register(p, i)) {
@@ -926,7 +942,7 @@ static bool follow_call(walk *w, path *p, const instruction *i)
     if (p->asked) {
         return true;
     }
-    if (is_table(w, p->taken.first, p->taken.second)) {
+    if (!w->learning && is_table(w, p->taken.first, p->taken.second)) {
         push_after_call(w, p, i->next, NOBODY);
         enter_table(w, p->taken.first, p->taken.second, p->number);
         return false;
@@ -940,8 +956,7 @@ static bool follow_call(walk *w, path *p, const instruction *i)
         return true;
     }
     bool may_be_new = !w->learning && is_code(w, target);
-    uint32_t callee = may_be_new ? function_at(w, target, p->number, DW_ROOT_NONE) : known_function(w, target);
-    push_after_call(w, p, i->next, callee);
+    push_after_call(w, p, i->next, may_be_new ? function_at(w, target, p->number, DW_ROOT_NONE) : known_function(w, target));
     (void)enter(w, target, p->number, DW_ROOT_NONE);
     return false;
 }
@@ -1027,7 +1042,7 @@ static void walk_path(walk *w, path *p)
             mark_asking(w, &w->functions[p->number]);
             p->asked = true;
         }
-        if (!p->asked) {
+        if (!p->asked && !w->learning) {
             record_need(w, &i, p->number);
         }
         p->asked = look_at_operands(w, p, &i) || p->asked;
@@ -1113,17 +1128,101 @@ static void push_roots(walk *w)
     }
 }
 
-/* ---- questions that nothing needs to lead to --------------------------------------------------------------------- */
-
-#define ALL_A2 0xA2A2A2A2A2A2A2A2u
-#define ALL_E8 0xE8E8E8E8E8E8E8E8u
-
-/* Whether one of eight bytes may be the one of which all eight of `pattern` are. */
-static bool may_hold(const uint8_t *bytes, uint64_t pattern)
+static void walk_pending(walk *w)
 {
-    uint64_t word = pe_u64(bytes) ^ pattern;
-    return ((word - 0x0101010101010101u) & ~word & 0x8080808080808080u) != 0;
+    while (w->pending_count > 0) {
+        todo what = w->pending[--w->pending_count];
+        resume(w, &what);
+    }
 }
+
+/* ---- what is run whatever branches are taken ---------------------------------------------------------------------- */
+
+static void prove(walk *w, uint32_t begin)
+{
+    const uint32_t *place = place_of_function(w, begin);
+    if (place && *place != 0 && !w->functions[*place - 1].proven) {
+        todo what = {.rva = begin, .function = *place - 1, .callee = NOBODY, .given = NOTHING_GIVEN};
+        w->functions[*place - 1].proven = true;
+        push(w, what);
+    }
+}
+
+/* Where a path goes that is taken whatever happens: through a function by address. */
+typedef struct spine {
+    path at;                /* for the reason */
+    uint32_t furthest;      /* where branches before led to: from there on it is certain again */
+} spine;
+
+/* A jump on the way. Returns false if the way ends, or may end, there. */
+static bool prove_jump(walk *w, spine *s, const instruction *i, bool certain)
+{
+    const function *f = &w->functions[s->at.number];
+    uint32_t target = branch_target(i);
+    int taken = !is_conditional(i) ? 1 : certain ? takes_jump(&s->at, i) : -1;
+    if (taken == 0) {
+        return true;
+    }
+    if (!is_inside(f, target)) {
+        if (taken == 1 && certain) {
+            prove(w, target);
+        }
+        return false;
+    }
+    if (taken == 1 && certain) {
+        bool is_loop = target <= i->rva;
+        s->at.rva = s->furthest = target;
+        return !is_loop;
+    }
+    s->furthest = target > s->furthest ? target : s->furthest;
+    return true;
+}
+
+/* No path gets round an instruction that no branch before it leads beyond, if none before it leaves the function. */
+static void prove_function(walk *w, uint32_t number)
+{
+    function *f = &w->functions[number];
+    reason at_load = {IN_EDX, PROCESS_ATTACH};
+    spine s = {{.rva = f->begin, .number = number, .taken = NOTHING_GIVEN}, f->begin};
+    s.at.known = w->wide && is_root(w, &s.at) ? at_load : s.at.known;
+    instruction i;
+    uint64_t offset;
+    while (s.at.rva < f->end && spend(w) && read_instruction(w, s.at.rva, &i, &offset)) {
+        bool walked = test_bit(w->walked, offset), certain = s.at.rva >= s.furthest;
+        bool leaves = one_byte(&i, 0xC3) || one_byte(&i, 0xC2) || is_jump_through_pointer(&i);
+        if ((certain && (!walked || isa_asks(&i.is))) || (walked && leaves)) {
+            return;
+        }
+        if (certain && i.is.set != 0 && !isa_is_special(&i.is)) {
+            f->certain[i.is.set >> 5] |= 1u << (i.is.set & 31);
+        }
+        if (certain && one_byte(&i, 0xE8)) {
+            prove(w, branch_target(&i));
+        }
+        follow_reason(w, &s.at, &i);
+        s.at.rva = i.next;
+        bool jumps = is_conditional(&i) || one_byte(&i, 0xE9) || one_byte(&i, 0xEB);
+        if (jumps && walked && !prove_jump(w, &s, &i, certain)) {
+            return;
+        }
+    }
+}
+
+static void prove_all(walk *w)
+{
+    w->budget = w->image->size;
+    for (uint32_t number = 0; number < w->reach->functions; number++) {
+        const function *f = &w->functions[number];
+        if (f->root == f->begin && f->kind != DW_ROOT_NONE) {
+            prove(w, f->begin);
+        }
+    }
+    while (w->pending_count > 0) {
+        prove_function(w, w->pending[--w->pending_count].function);
+    }
+}
+
+/* ---- questions that nothing needs to lead to --------------------------------------------------------------------- */
 
 /* The last listed function that begins at or before a place; false if it ends before that. */
 static bool listed_around(const walk *w, uint32_t rva, isa_function *found)
@@ -1141,13 +1240,17 @@ static bool listed_around(const walk *w, uint32_t rva, isa_function *found)
 }
 
 /* Learn what a function writes that executes CPUID, whoever calls it. Where nothing lists it, from CPUID on. */
-static void learn_from(walk *w, uint32_t rva, uint32_t *last)
+static void learn_from(walk *w, uint32_t second_byte, uint32_t *last)
 {
-    isa_function listed;
-    bool is_listed = listed_around(w, rva, &listed);
-    if (rva < *last) {
+    uint32_t rva = second_byte - 1;
+    uint64_t at;
+    uint32_t held_here;
+    const uint8_t *bytes = code_at(w, rva, &at, &held_here);
+    if (rva < *last || !bytes || bytes[0] != 0x0F) {
         return;
     }
+    isa_function listed;
+    bool is_listed = listed_around(w, rva, &listed);
     *last = is_listed ? listed.end : rva + 1;
     uint64_t offset;
     uint32_t held;
@@ -1164,85 +1267,76 @@ static void learn_from(walk *w, uint32_t rva, uint32_t *last)
     }
 }
 
-/* A bit for the hash of each asking function: where a bit is not set, there is none. */
-typedef struct sieve {
-    uint32_t bits[256];
-} sieve;
-
-static void sift_asking(const walk *w, sieve *asking)
+/* Learn what a function writes that calls one which asks. Of those that nothing lists it is not known where they begin. */
+static void learn_caller(walk *w, uint32_t rva, uint32_t *last)
 {
-    for (uint32_t i = 0; i < w->reach->functions; i++) {
-        uint32_t bit = hashed(w->functions[i].begin);
-        asking->bits[bit >> 24] |= (w->functions[i].questions ? 1u : 0u) << (bit >> 19 & 31);
-    }
-}
-
-static bool may_ask(const sieve *asking, uint32_t begin)
-{
-    uint32_t bit = hashed(begin);
-    return asking->bits[bit >> 24] >> (bit >> 19 & 31) & 1;
-}
-
-/* Learn what a caller of an asking function writes, which got the answer, if the exception directory lists it. */
-static void learn_from_caller(walk *w, uint32_t rva, uint32_t target, uint32_t *last)
-{
+    enum { LENGTH = 5 };
+    uint64_t offset;
+    uint32_t held;
     isa_function listed;
-    uint32_t callee = known_function(w, target);
-    if (rva < *last || callee == NOBODY || !w->functions[callee].questions || !listed_around(w, rva, &listed)) {
+    const uint8_t *code = code_at(w, rva, &offset, &held);
+    if (rva < *last || !code || held < LENGTH) {
         return;
     }
-    *last = listed.end;
+    uint32_t callee = known_function(w, rva + LENGTH + pe_u32(code + 1));
+    if (callee == NOBODY || !answers(&w->functions[callee]) || !listed_around(w, rva, &listed)) {
+        return;
+    }
     uint32_t number = function_at(w, listed.begin, NOBODY, DW_ROOT_NONE);
     if (number != NOBODY) {
         todo what = {.rva = listed.begin, .function = number, .callee = NOBODY, .given = NOTHING_GIVEN};
+        *last = listed.end;
         push(w, what);
     }
 }
 
-/* The next section of code; NULL at the end. Sections that share their bytes must not cost more than the file. */
-static const uint8_t *next_code(walk *w, uint32_t *index, uint64_t *searched, uint32_t *rva, uint32_t *held)
+/* Whether one of eight bytes is the one that is repeated in `pattern`. */
+static inline bool may_hold(const uint8_t *bytes, uint64_t pattern)
 {
-    while (*index < w->image->section_count && *searched <= w->image->size) {
-        dw_section section = pe_section(w->image, (*index)++);
+    uint64_t word = pe_u64(bytes) ^ pattern;
+    return ((word - 0x0101010101010101u) & ~word & 0x8080808080808080u) != 0;
+}
+
+/* Look for a byte in all code; `found` is told where, and keeps in `last` up to where there is nothing more to learn. */
+static void search_code(walk *w, uint64_t pattern, void (*found)(walk *w, uint32_t rva, uint32_t *last))
+{
+    uint32_t last = 0;
+    uint64_t searched = 0; /* sections that share their bytes must not cost more than the file */
+    for (uint32_t index = 0; index < w->image->section_count && searched <= w->image->size; index++) {
+        dw_section section = pe_section(w->image, index);
         uint64_t offset;
-        const uint8_t *code = section.characteristics & SECTION_CODE ? code_at(w, section.rva, &offset, held) : NULL;
-        if (code) {
-            *rva = section.rva;
-            *searched += *held;
-            return code;
-        }
-    }
-    return NULL;
-}
-
-static void push_questions(walk *w)
-{
-    uint32_t index = 0, last = 0, rva, held;
-    uint64_t searched = 0;
-    for (const uint8_t *code; (code = next_code(w, &index, &searched, &rva, &held)) != NULL;) {
-        for (uint32_t at = 0; at + 8 <= held; at += may_hold(code + at, ALL_A2) ? 1 : 8) {
-            if (at > 0 && code[at] == 0xA2 && code[at - 1] == 0x0F) {
-                learn_from(w, rva + at - 1, &last);
+        uint32_t held = 0;
+        const uint8_t *code = section.characteristics & SECTION_CODE ? code_at(w, section.rva, &offset, &held) : NULL;
+        searched += held;
+        for (uint32_t at = 0; code && at + 8 <= held; at += 8) {
+            if (!may_hold(code + at, pattern)) {
+                continue;
+            }
+            for (uint32_t i = at; i < at + 8; i++) {
+                if (code[i] == (uint8_t)pattern) {
+                    found(w, section.rva + i, &last);
+                }
             }
         }
     }
 }
 
-static void push_callers(walk *w)
+/* What asking functions write is known before the walk, as far as they can be found: those that execute CPUID, those that
+ * call them and use their answer, and so on. */
+static void learn_questions(walk *w)
 {
-    enum { CALL = 0xE8, SIZE = 5 };
-    sieve asking = {{0}};
-    sift_asking(w, &asking);
-    uint32_t index = 0, last = 0, rva, held;
-    uint64_t searched = 0;
-    for (const uint8_t *code; (code = next_code(w, &index, &searched, &rva, &held)) != NULL;) {
-        for (uint32_t at = 0; at + 8 <= held; at += may_hold(code + at, ALL_E8) ? 1 : 8) {
-            uint32_t target = rva + at + SIZE + pe_u32(code + at + 1);
-            if (code[at] == CALL && may_ask(&asking, target)) {
-                learn_from_caller(w, rva + at, target, &last);
-            }
-        }
+    enum { MOST_PASSES = 3 };
+    w->learning = true;
+    w->budget = w->image->size;
+    search_code(w, 0xA2A2A2A2A2A2A2A2u, learn_from); /* 0F A2 is CPUID */
+    walk_pending(w);
+    w->asks_anew = w->reach->functions > 0;
+    for (uint32_t pass = 0; w->asks_anew && pass < MOST_PASSES; pass++) {
+        w->asks_anew = false;
+        search_code(w, 0xE8E8E8E8E8E8E8E8u, learn_caller); /* CALL */
+        walk_pending(w);
     }
+    w->learning = false;
 }
 
 /* ---- the whole walk ---------------------------------------------------------------------------------------------- */
@@ -1258,28 +1352,6 @@ static void clear(void *memory, uint64_t size)
 static uint64_t bitmap_size(const dw_image *image)
 {
     return ((image->size >> 6) + 1) * 8;
-}
-
-static void walk_pending(walk *w)
-{
-    while (w->pending_count > 0) {
-        todo what = w->pending[--w->pending_count];
-        resume(w, &what);
-    }
-}
-
-/* What functions write that execute CPUID, or call one that does, is known before the walk, as far as they are found. */
-static void learn_questions(walk *w)
-{
-    w->learning = true;
-    w->budget = w->image->size;
-    push_questions(w);
-    walk_pending(w);
-    if (w->reach->functions > 0 && isa_function_count(w->image) > 0) {
-        push_callers(w);
-        walk_pending(w);
-    }
-    w->learning = false;
 }
 
 static void walk_once(walk *w)
@@ -1347,12 +1419,14 @@ dw_reach dw_reached(const dw_image *image, uint32_t from_exports, uint8_t *room,
     do {
         walk_once(&w);
     } while (w.changed && !reach.incomplete && reach.rounds < MOST_ROUNDS);
+    prove_all(&w);
     for (uint32_t i = 0; i < reach.functions; i++) {
         reach.asking += w.functions[i].instructions > 0 && (w.functions[i].questions || w.functions[i].reads);
     }
     for (uint32_t i = 0; i < reach.needs && i < capacity; i++) {
         const uint32_t *place = place_of_function(&w, needs[i].function);
         needs[i].mixed = needs[i].mixed && place && w.functions[*place - 1].old_vectors;
+        needs[i].certain = place && (w.functions[*place - 1].certain[needs[i].set >> 5] >> (needs[i].set & 31) & 1);
     }
     return reach;
 }

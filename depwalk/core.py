@@ -50,7 +50,7 @@ _RESOURCE = struct.Struct("=4I")
 _TEXT = struct.Struct("=II")
 _INSTRUCTION = struct.Struct("=QHBB4x")
 _ISA_USE = struct.Struct("=QII")
-_NEED = struct.Struct("=7I")
+_NEED = struct.Struct("=8I")
 _EVENT = struct.Struct("=3Q8I16s")  # dw_event up to its text
 
 
@@ -303,6 +303,7 @@ class Need(NamedTuple):
     root: int
     kind: int
     set: int
+    certain: int
     mixed: int
 
 

@@ -54,7 +54,7 @@ def _code(evidence: Evidence) -> Iterator[Code]:
         if at_load is None:
             continue
         code = Code(module, at_load)
-        if not isa.unusable(at_load.needs, processor):
+        if not any(need.certain for need in isa.unusable(at_load.needs, processor)):
             contents = isa.contents(module.image)
             lacks = contents is not None and any(isa.lacking(use.needs, processor) for use in contents.uses)
             exported = isa.exported(module.image) if lacks and module.depth == 0 else None

@@ -81,7 +81,8 @@ class Need:
     """An instruction that runs before the processor was asked: the first of its set in its function.
 
     Addresses are RVAs. `root` is what the loader or the C runtime calls, of the kind `by`; `caller` is the function
-    that led to this one, 0 if that is the root. A `mixed` one stands in a function that has the older encodings, too.
+    that led to this one, 0 if that is the root. A `mixed` one stands in a function that has the older encodings, too;
+    a `certain` one is run whatever branches are taken on the way to its function and in it.
     """
 
     needs: tuple[str, ...]
@@ -91,6 +92,7 @@ class Need:
     root: int
     by: str  # "TLS callback", "entry point", "initialiser" or "export"
     mixed: bool
+    certain: bool
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def lacking(needs: tuple[str, ...], processor: Cpu) -> str | None:
 
 
 def unusable(needs: Iterable[Need], processor: Cpu) -> list[Need]:
-    """Those that end the process on a processor. One of a function that chooses by itself is not proven to."""
+    """Those that end the process where they run. What a function chooses by itself may not run."""
     return [need for need in needs if not need.mixed and lacking(need.needs, processor)]
 
 
@@ -191,7 +193,16 @@ def _reached(image: Image, *, from_exports: bool) -> Reached | None:
         return None
     facts, needs = image.file.reached(from_exports=from_exports)
     found = (
-        Need(_sets()[need.set], need.rva, need.function, need.caller, need.root, _ROOTS[need.kind], bool(need.mixed))
+        Need(
+            needs=_sets()[need.set],
+            rva=need.rva,
+            function=need.function,
+            caller=need.caller,
+            root=need.root,
+            by=_ROOTS[need.kind],
+            mixed=bool(need.mixed),
+            certain=bool(need.certain),
+        )
         for need in needs
     )
     return Reached(

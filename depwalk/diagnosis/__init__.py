@@ -133,7 +133,7 @@ def verdict(evidence: Evidence, findings: Iterable[Finding]) -> tuple[Verdict, B
     if errors:
         return "fails", "static"
     unsure = not evidence.graph.complete or bool(evidence.problems("api-set")) or evidence.loads_elsewhere
-    return ("unknown" if unsure else "loads"), "static"
+    return ("unknown" if unsure or processor.is_undecided(evidence) else "loads"), "static"
 
 
 def _incomplete(evidence: Evidence) -> Iterable[Finding]:

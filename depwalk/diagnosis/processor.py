@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import cpu, isa
@@ -40,21 +41,37 @@ def illegal_instruction(evidence: Evidence, name: str, exception: Raised, facts:
 
 
 def run_at_load(evidence: Evidence) -> Iterable[Finding]:
-    """The same, predicted: code that is run at load needs what is not usable, and nothing has asked for it before."""
+    """The same, predicted: code that is run at load needs what is not usable, and nothing has asked for it before.
+
+    A warning if every way to such an instruction has a branch that may be taken or not: the verdict is then unknown.
+    """
     processor = evidence.target.cpu
     for code in evidence.code if processor else ():
         assert processor is not None
         needs = isa.unusable(code.at_load.needs, processor)
         if needs:
+            certain = next((need for need in needs if need.certain), None)
+            lacking = isa.lacking((certain or needs[0]).needs, processor) or ""
             told = (*evidence.chain(code.module), *_places(code, needs, _bits(evidence)))
-            yield _finding(
-                code.module.name,
-                isa.lacking(needs[0].needs, processor) or "",
-                processor,
-                told,
-                "static",
-                needed_by=evidence.importer(code.module),
-            )
+            found = _finding(code.module.name, lacking, processor, told, "static")
+            found = replace(found, needed_by=evidence.importer(code.module))
+            yield found if certain else _maybe(found, lacking, processor)
+
+
+def is_undecided(evidence: Evidence) -> bool:
+    """Whether it depends on a branch that the files do not decide if a file runs what is not usable."""
+    processor = evidence.target.cpu
+    found = [isa.unusable(code.at_load.needs, processor) for code in evidence.code if processor]
+    return any(needs and not any(need.certain for need in needs) for needs in found)
+
+
+def _maybe(found: Finding, lacking: str, processor: Cpu) -> Finding:
+    label = cpu.label(lacking)
+    message = (
+        f"{found.module} may run {label} instructions while it is loaded, which {_who(processor)} cannot execute: "
+        "whether it does depends on more than its file."
+    )
+    return replace(found, severity="warning", message=message)
 
 
 def run_when_called(evidence: Evidence) -> Iterable[Finding]:
@@ -62,7 +79,7 @@ def run_when_called(evidence: Evidence) -> Iterable[Finding]:
     processor = evidence.target.cpu
     for code in evidence.code:
         needs = isa.unusable(code.exported.needs, processor) if processor and code.exported else []
-        if needs and processor:
+        if needs and processor and not isa.unusable(code.at_load.needs, processor):
             label = isa.label(needs[0].needs)
             yield Finding(
                 "cpu-feature-missing",
@@ -123,26 +140,28 @@ def _held(code: Code, processor: Cpu) -> list[str]:
 
 def _places(code: Code, needs: Sequence[Need], bits: int) -> Iterable[str]:
     """Where the first instruction is, who leads there, and where others are."""
-    first = needs[0]
+    first, name = needs[0], code.module.name
     content = code.module.image.at(first.rva, _LONGEST) if code.module.image else b""
     found = isa.instruction(content, bits)
     if found is not None:
         shown = content[: found.length].hex(" ")
-        yield f"instruction at 0x{first.rva:X}: {shown} ({found.label}, {found.encoding} encoding)"
+        yield f"instruction at {name}+0x{first.rva:X}: {shown} ({found.label}, {found.encoding} encoding)"
     if first.function != first.root:
         yield f"in the function at 0x{first.function:X}, to which the {first.by} at 0x{first.root:X} leads"
     else:
         yield f"in the {first.by} at 0x{first.root:X}"
     yield "no CPUID, XGETBV or IsProcessorFeaturePresent was found on the way there"
     if len(needs) > 1:
-        others = ", ".join(f"0x{need.rva:X} (function 0x{need.function:X})" for need in needs[1 : 1 + _SHOWN])
+        others = ", ".join(f"{name}+0x{need.rva:X} (function 0x{need.function:X})" for need in needs[1 : 1 + _SHOWN])
         more = f" and {len(needs) - 1 - _SHOWN:,} more" if len(needs) > 1 + _SHOWN else ""
         yield f"next on the same way: {others}{more}"
+    certain = [need for need in needs if need.certain]
+    if certain and len(needs) > 1:
+        counted = f"{len(certain):,} of these {len(needs):,} functions run" if len(certain) > 1 else "one of them runs"
+        yield f"{counted} it whatever branches are taken, such as that at 0x{certain[0].function:X}"
 
 
-def _finding(
-    name: str, lacking: str, processor: Cpu, facts: tuple[str, ...], proof: Proof, *, needed_by: str = ""
-) -> Finding:
+def _finding(name: str, lacking: str, processor: Cpu, facts: tuple[str, ...], proof: Proof) -> Finding:
     label = cpu.label(lacking)
     told = (*facts, _brand(processor))
     if processor.feature(lacking).in_cpu:
@@ -152,7 +171,6 @@ def _finding(
             name,
             f"{name} runs {label} instructions while it is loaded; {_who(processor)} has them, but Windows does not "
             "let programs use them.",
-            needed_by=needed_by,
             evidence=told,
             remedy=Remedy(
                 f"Enable {label}: update Windows, undo `bcdedit /set xsavedisable`, or let the virtual machine "
@@ -165,7 +183,6 @@ def _finding(
         "error",
         name,
         f"{name} runs {label} instructions while it is loaded, and {_who(processor)} does not have {label}.",
-        needed_by=needed_by,
         evidence=told,
         remedy=_remedy(label),
         proof=proof,

@@ -191,6 +191,7 @@ def _place(need: isa.Need) -> dict[str, Any]:
         "function": need.function,
         "root": need.root,
         "by": need.by,
+        "certain": need.certain,
         "mixed": need.mixed,
     }
 

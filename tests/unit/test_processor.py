@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 SCHEMA = Path(depwalk.__file__).with_name("data") / "schema.json"
 V2, V3 = cpu.of_level("x86-64-v2"), cpu.of_level("x86-64-v3")
-AVX = Need(("avx",), 0x1010, 0x1000, 0, 0x1000, "entry point", mixed=False)
+AVX = Need(("avx",), 0x1010, 0x1000, 0, 0x1000, "entry point", mixed=False, certain=True)
 SSE2 = replace(AVX, needs=("sse2",), rva=0x1004)
 DEEP = replace(AVX, rva=0x2010, function=0x2000, caller=0x1800, root=0x1400, by="initialiser")
 MIXED = replace(AVX, mixed=True)
+MAYBE = replace(AVX, certain=False)
 
 
 def reached(*needs: Need, **facts: Any) -> Reached:
@@ -85,6 +86,21 @@ def test_the_first_place_is_named_and_the_next_are_counted(alone: Path) -> None:
     more = [replace(AVX, rva=0x3000 + index, function=0x3000 + index) for index in range(1200)]
     (found,) = findings(alone, V2, (reached(AVX, *more), None, None))
     assert any("and 1,197 more" in fact for fact in found.evidence)
+
+
+def test_what_depends_on_a_branch_is_a_warning_and_the_verdict_unknown(alone: Path) -> None:
+    (warning,) = findings(alone, V2, (reached(SSE2, MAYBE), None, None))
+    assert (warning.code, warning.severity) == ("cpu-feature-missing", "warning")
+    assert "root.pyd may run AVX instructions while it is loaded" in warning.message
+    found = evidence(alone, target("10", "3.11", cpu=V2))
+    judged = replace(found, code=(Code(found.graph.root, reached(MAYBE)),))
+    assert diagnosis.verdict(judged, diagnosis.diagnose(judged)) == ("unknown", "static")
+
+
+def test_one_place_that_runs_whatever_happens_makes_it_an_error(alone: Path) -> None:
+    (error,) = findings(alone, V2, (reached(MAYBE, replace(DEEP, certain=True)), None, None))
+    assert error.severity == "error"
+    assert "one of them runs it whatever branches are taken, such as that at 0x2000" in error.evidence
 
 
 def test_the_same_code_is_no_cause_where_the_processor_has_it(alone: Path) -> None:

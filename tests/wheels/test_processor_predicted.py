@@ -31,7 +31,7 @@ def test_tensorflow_fails_on_a_nehalem_for_avx_and_names_where_the_real_crash_is
     (found,) = result.findings
     assert (found.code, found.severity, found.proof) == ("cpu-feature-missing", "error", "static")
     assert "does not have AVX" in found.message
-    assert any(f"0x{CRASH:X} (function 0x{CRASH_FUNCTION:X})" in fact for fact in found.evidence)
+    assert any(f"+0x{CRASH:X} (function 0x{CRASH_FUNCTION:X})" in fact for fact in found.evidence)
 
 
 def test_tensorflow_reaches_the_real_crash_from_an_initialiser_and_from_no_table_directly() -> None:

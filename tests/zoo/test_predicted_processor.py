@@ -67,7 +67,7 @@ def test_instruction_set_and_place_are_those_of_the_instruction(animal: dict[str
     wanted = animal["processor"]["set"]
     finding = of_processors(predict(animal, OLD))[0]
     facts = "\n".join(finding.evidence)
-    place = re.search(r"instruction at 0x([0-9A-F]+): ([0-9a-f ]+) \(", facts)
+    place = re.search(r"instruction at user\.pyd\+0x([0-9A-F]+): ([0-9a-f ]+) \(", facts)
     assert place is not None
     there = image.read(target_path(animal)).at(int(place[1], 16), 15)
     found = iced_x86.Decoder(64 if animal["arch"] == "x64" else 32, there.ljust(15, b"\x90")).decode()
