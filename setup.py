@@ -22,7 +22,7 @@ from setuptools.command.build_ext import build_ext
 HEADER = Path("csrc/depwalk.h")
 TABLE = HEADER.parent / "isa_table.py"  # makes isa_table.h
 DEPENDS = [*map(str, HEADER.parent.glob("*.h")), str(TABLE)]
-EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c", "isa.c", "reach.c"]
+EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c", "isa.c", "operands.c", "reach.c"]
 WINDOWS = ["map_windows.c", "load_windows.c", "trace_windows.c", "freestanding_windows.c"]
 ELSEWHERE = ["map_other.c", "load_other.c", "trace_other.c"]
 

@@ -1,8 +1,6 @@
 /* x86 instructions: their lengths and the instruction sets they belong to, and which of them an image contains. */
 #include "isa.h"
 
-#include "pe.h"
-
 /* What follows an opcode. */
 enum {
     ISA_SHAPE_MODRM = 1,
@@ -387,6 +385,21 @@ enum {
     MACHINE_I386 = 0x14C,
     SECTION_EXECUTABLE = 0x20000000
 };
+
+uint64_t isa_bitmap_size(const dw_image *image)
+{
+    return ((image->size >> 6) + 1) * 8;
+}
+
+pe_table isa_exports(const dw_image *image, uint32_t *count)
+{
+    enum { COUNT_AT = 20, ADDRESSES_AT = 28 };
+    dw_directory directory = pe_directory(image, DW_DIRECTORY_EXPORT);
+    uint8_t header[40];
+    bool held = directory.rva != 0 && pe_fetch(image, directory.rva, header, sizeof header);
+    *count = held ? pe_u32(header + COUNT_AT) : 0;
+    return pe_table_at(image, held ? pe_u32(header + ADDRESSES_AT) : 0);
+}
 
 uint32_t isa_function_count(const dw_image *image)
 {
@@ -962,14 +975,10 @@ static void note_pointers(census *count)
 
 static void note_exports(census *count)
 {
-    enum { ADDRESSES_AT = 28, COUNT_AT = 20 };
-    dw_directory directory = pe_directory(count->image, DW_DIRECTORY_EXPORT);
-    uint8_t header[40], entry[4];
-    if (directory.rva == 0 || !pe_fetch(count->image, directory.rva, header, sizeof header)) {
-        return;
-    }
-    pe_table addresses = pe_table_at(count->image, pe_u32(header + ADDRESSES_AT));
-    uint32_t number = pe_u32(header + COUNT_AT), held = addresses.view.length / sizeof entry;
+    uint32_t number;
+    uint8_t entry[4];
+    pe_table addresses = isa_exports(count->image, &number);
+    uint32_t held = addresses.view.length / sizeof entry;
     for (uint32_t i = 0; i < number && i < held && pe_entry(count->image, &addresses, i, entry, sizeof entry); i++) {
         note_start(count, pe_u32(entry));
     }
@@ -996,15 +1005,9 @@ static void count_unlisted(census *count)
     }
 }
 
-/* Bytes of a map with a bit for each byte of the file, in whole words. */
-static uint64_t bitmap_size(const dw_image *image)
-{
-    return ((image->size >> 6) + 1) * 8;
-}
-
 uint64_t dw_contained_room(const dw_image *image)
 {
-    return 2 * bitmap_size(image);
+    return 2 * isa_bitmap_size(image);
 }
 
 dw_contents dw_contained(const dw_image *image, uint8_t *room, dw_isa_use *uses, uint32_t capacity)
@@ -1015,7 +1018,7 @@ dw_contents dw_contained(const dw_image *image, uint8_t *room, dw_isa_use *uses,
                     .uses = uses,
                     .capacity = capacity,
                     .starts = room,
-                    .covered = room + bitmap_size(image),
+                    .covered = room + isa_bitmap_size(image),
                     .wide = image->machine == MACHINE_AMD64};
     if (image->machine == MACHINE_AMD64 || image->machine == MACHINE_I386) {
         count_listed(&count);

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "depwalk.h"
+#include "pe.h"
 
 enum {
     ISA_LONGEST = 15,       /* bytes of an instruction, prefixes included */
@@ -89,5 +89,11 @@ typedef struct isa_function {
 /* How many entries the exception directory has; 0 if the image lists no functions of x64. */
 uint32_t isa_function_count(const dw_image *image);
 bool isa_function_at(const dw_image *image, uint32_t index, isa_function *function);
+
+/* The addresses of exports, four bytes each, and how many the file says there are. */
+pe_table isa_exports(const dw_image *image, uint32_t *count);
+
+/* Bytes of a map with a bit for each byte of the file, in whole words. */
+uint64_t isa_bitmap_size(const dw_image *image);
 
 #endif

@@ -8,8 +8,7 @@
  * what an asking function has written, or uses the answer of one. As functions that ask may be found late, the walk is
  * repeated until nothing new is found.
  */
-#include "isa.h"
-#include "pe.h"
+#include "operands.h"
 
 #define NOBODY UINT32_MAX
 #define SECTION_WRITABLE 0x80000000u
@@ -305,240 +304,9 @@ static uint32_t enter(walk *w, uint32_t begin, uint32_t caller, uint32_t kind)
     return number;
 }
 
-/* ---- operands --------------------------------------------------------------------------------------------------- */
-
-typedef struct instruction {
-    isa_instruction is;
-    const uint8_t *code;
-    uint32_t rva;
-    uint32_t next;          /* RVA of what follows */
-} instruction;
-
-static bool one_byte(const instruction *i, uint8_t opcode)
-{
-    return i->is.map == 0 && i->is.encoding == ISA_LEGACY && i->is.opcode == opcode;
-}
-
-static bool in_0f(const instruction *i)
-{
-    return i->is.map == 1 && i->is.encoding == ISA_LEGACY;
-}
-
-static uint8_t reg_of(const instruction *i)
-{
-    return (uint8_t)((i->is.modrm >> 3 & 7) | (i->is.rex & ISA_R ? 8 : 0));
-}
-
-/* The byte after ModRM, of a SIB or a displacement; 0 if the instruction has none. */
-static uint8_t after_modrm(const instruction *i)
-{
-    uint32_t at = i->is.modrm_at + 1u;
-    return i->is.has_modrm && at < i->is.length ? i->code[at] : 0;
-}
-
-/* The immediate operand, or the first four bytes of it. */
-static uint32_t immediate(const instruction *i)
-{
-    const uint8_t *operand = i->code + i->is.operand_at;
-    uint32_t size = i->is.length - (uint32_t)i->is.operand_at;
-    return size >= 4 ? pe_u32(operand) : size >= 2 ? pe_u16(operand) : size == 1 ? operand[0] : 0;
-}
-
-static bool has_memory(const instruction *i)
-{
-    return i->is.has_modrm && i->is.modrm < 0xC0;
-}
-
-/* The RVA of a memory operand that is one fixed address of the image; 0 if it is none. */
-static uint32_t fixed_address(const walk *w, const instruction *i)
-{
-    if (i->is.prefixes & (ISA_SEGMENT | ISA_ADDRESS_SIZE)) {
-        return 0;
-    }
-    const uint8_t *modrm = i->code + i->is.modrm_at;
-    if (has_memory(i) && (modrm[0] & 0xC7) == 5) {
-        uint32_t displacement = pe_u32(modrm + 1);
-        return w->wide ? i->next + displacement : displacement - (uint32_t)w->image->image_base;
-    }
-    bool indexed = !w->wide && has_memory(i) && (modrm[0] & 0xC7) == 4 && (modrm[1] & 7) == 5; /* an array of globals */
-    if (indexed) {
-        return pe_u32(modrm + 2) - (uint32_t)w->image->image_base;
-    }
-    bool direct = !w->wide && i->is.map == 0 && i->is.opcode >= 0xA0 && i->is.opcode <= 0xA3;
-    return direct ? pe_u32(i->code + i->is.operand_at) - (uint32_t)w->image->image_base : 0;
-}
-
-/* Whether a register is the base or the index of a memory operand. */
-static bool addresses_by(const instruction *i, uint8_t number)
-{
-    if (!has_memory(i)) {
-        return false;
-    }
-    uint8_t rm = i->is.modrm & 7, mod = i->is.modrm >> 6, sib = after_modrm(i);
-    uint8_t high = i->is.rex & ISA_B ? 8 : 0;
-    if (rm != 4) {
-        return !(mod == 0 && rm == 5) && (rm | high) == number;
-    }
-    bool has_base = mod != 0 || (sib & 7) != 5;
-    uint8_t index = (uint8_t)((sib >> 3 & 7) | (i->is.rex & ISA_X ? 8 : 0));
-    return (has_base && ((sib & 7) | high) == number) || (index != 4 && index == number);
-}
-
-static bool is_register_operand(const instruction *i, uint8_t number)
-{
-    return i->is.has_modrm && i->is.modrm >= 0xC0 && ((i->is.modrm & 7) | (i->is.rex & ISA_B ? 8 : 0)) == number;
-}
-
-static bool is_call(const instruction *i)
-{
-    return one_byte(i, 0xE8) || (one_byte(i, 0xFF) && (i->is.modrm >> 3 & 7) == 2);
-}
-
-static bool is_jump_through_pointer(const instruction *i)
-{
-    return one_byte(i, 0xFF) && (i->is.modrm >> 3 & 7) == 4;
-}
-
-/* Whether a memory operand is written and not read. */
-static bool only_writes(const instruction *i)
-{
-    uint8_t opcode = i->is.opcode;
-    if (i->is.encoding == ISA_LEGACY && i->is.map == 0) {
-        return opcode == 0x88 || opcode == 0x89 || opcode == 0xC6 || opcode == 0xC7 || opcode == 0xA2 || opcode == 0xA3;
-    }
-    bool is_set = in_0f(i) && (opcode & 0xF0) == 0x90;
-    bool is_store = opcode == 0x11 || opcode == 0x13 || opcode == 0x17 || opcode == 0x29 || opcode == 0x2B ||
-                    opcode == 0x7F || opcode == 0xD6 || opcode == 0xE7 || opcode == 0x7E;
-    return is_set || (is_store && !one_byte(i, opcode) && i->is.map != 0);
-}
-
-/* Whether a memory operand is written at all. */
-static bool writes(const instruction *i)
-{
-    uint8_t opcode = i->is.opcode, extension = i->is.modrm >> 3 & 7;
-    if (only_writes(i)) {
-        return true;
-    }
-    if (i->is.encoding != ISA_LEGACY) {
-        return false;
-    }
-    if (i->is.map == 0) {
-        bool arithmetic = opcode < 0x38 && (opcode & 7) < 2;
-        bool immediate = (opcode == 0x80 || opcode == 0x81 || opcode == 0x83) && extension != 7;
-        bool counts = (opcode & 0xFE) == 0xFE && extension < 2;
-        return arithmetic || immediate || counts || opcode == 0x86 || opcode == 0x87;
-    }
-    bool exchanges = (opcode & 0xFE) == 0xB0 || (opcode & 0xFE) == 0xC0;
-    bool changes_bit = opcode == 0xAB || opcode == 0xB3 || opcode == 0xBB || (opcode == 0xBA && extension > 4);
-    return in_0f(i) && (exchanges || changes_bit);
-}
-
-/* Bytes of a memory operand, at most. */
-static uint32_t operand_size(const instruction *i)
-{
-    bool vector = i->is.set != 0 && i->is.map != 0;
-    return vector ? 16 : i->is.rex & ISA_W ? 8 : 4;
-}
-
 /* ---- the answer of a function ----------------------------------------------------------------------------------- */
 
-typedef enum use {
-    USE_NONE,
-    USE_READ,
-    USE_OVERWRITTEN
-} use;
-
-/* What an instruction with ModRM that loads `reg` from `rm` does to RAX. */
-static use use_by_load(const instruction *i)
-{
-    if (addresses_by(i, 0) || is_register_operand(i, 0)) {
-        return USE_READ;
-    }
-    return reg_of(i) == 0 ? USE_OVERWRITTEN : USE_NONE;
-}
-
-static use use_in_0f(const instruction *i)
-{
-    uint8_t opcode = i->is.opcode;
-    bool extends = (opcode & 0xF6) == 0xB6, moves_mask = opcode == 0x50 || opcode == 0xD7 || (opcode & 0xFE) == 0x2C;
-    if (extends || moves_mask) {
-        return use_by_load(i);
-    }
-    if (addresses_by(i, 0)) {
-        return USE_READ;
-    }
-    bool general = (opcode & 0xF0) == 0x40 || opcode == 0xAF || (opcode >= 0xA3 && opcode <= 0xA5) ||
-                   (opcode >= 0xAB && opcode <= 0xAD) || (opcode >= 0xB0 && opcode <= 0xC1 && opcode != 0xB2);
-    if (general && (reg_of(i) == 0 || is_register_operand(i, 0))) {
-        return USE_READ;
-    }
-    bool sets = (opcode & 0xF0) == 0x90 || opcode == 0x7E;
-    if (sets && is_register_operand(i, 0)) {
-        return USE_OVERWRITTEN;
-    }
-    bool from_general = opcode == 0x6E || opcode == 0x2A;
-    return from_general && is_register_operand(i, 0) ? USE_READ : USE_NONE;
-}
-
-/* One-byte opcodes whose register is in the opcode, or that always mean RAX. */
-static use use_without_modrm(const instruction *i)
-{
-    uint8_t opcode = i->is.opcode;
-    bool own = (opcode & 7) == 0 && !(i->is.rex & ISA_B);
-    if ((opcode & 0xF8) == 0x58 || (opcode & 0xF8) == 0xB8 || (opcode & 0xF8) == 0xB0) {
-        return own ? USE_OVERWRITTEN : USE_NONE;
-    }
-    if ((opcode & 0xF8) == 0x50) {
-        return own ? USE_READ : USE_NONE;
-    }
-    if ((opcode & 0xFE) == 0xA0) {
-        return USE_OVERWRITTEN;
-    }
-    bool implied = (opcode < 0x40 && (opcode & 6) == 4) || (opcode > 0x90 && opcode <= 0x99) || (opcode & 0xFE) == 0xA2 ||
-                   (opcode & 0xFE) == 0xA8 || (opcode & 0xFE) == 0xAA;
-    return implied ? USE_READ : USE_NONE;
-}
-
-/* What an instruction does to RAX. */
-static use use_of_rax(const instruction *i)
-{
-    uint8_t opcode = i->is.opcode, extension = i->is.modrm >> 3 & 7;
-    if (is_call(i)) {
-        bool through = one_byte(i, 0xFF) && (addresses_by(i, 0) || is_register_operand(i, 0));
-        return through ? USE_READ : USE_OVERWRITTEN;
-    }
-    if (i->is.encoding != ISA_LEGACY || i->is.map > 1) {
-        return addresses_by(i, 0) ? USE_READ : USE_NONE;
-    }
-    if (i->is.map == 1) {
-        return use_in_0f(i);
-    }
-    if (!i->is.has_modrm) {
-        return use_without_modrm(i);
-    }
-    bool clears = (opcode == 0x31 || opcode == 0x33 || opcode == 0x29 || opcode == 0x2B) && i->is.modrm == 0xC0;
-    if (clears && !(i->is.rex & (ISA_R | ISA_B))) {
-        return USE_OVERWRITTEN;
-    }
-    if (opcode == 0x8A || opcode == 0x8B || opcode == 0x63 || opcode == 0x8D || opcode == 0x69 || opcode == 0x6B) {
-        return use_by_load(i);
-    }
-    if (addresses_by(i, 0)) {
-        return USE_READ;
-    }
-    bool stores = opcode == 0x88 || opcode == 0x89;
-    bool has_reg = opcode < 0x40 || (opcode & 0xFC) == 0x84 || stores;
-    if (has_reg && reg_of(i) == 0) {
-        return USE_READ;
-    }
-    if (is_register_operand(i, 0)) {
-        return stores || opcode == 0xC6 || opcode == 0xC7 ? USE_OVERWRITTEN : USE_READ;
-    }
-    bool multiplies = (opcode & 0xFE) == 0xF6 && extension >= 4;
-    return multiplies ? USE_READ : USE_NONE;
-}
-
-static bool read_instruction(walk *w, uint32_t rva, instruction *i, uint64_t *offset)
+static bool read_instruction(walk *w, uint32_t rva, op_instruction *i, uint64_t *offset)
 {
     uint32_t held;
     i->code = code_at(w, rva, offset, &held);
@@ -550,29 +318,23 @@ static bool read_instruction(walk *w, uint32_t rva, instruction *i, uint64_t *of
     return true;
 }
 
-static uint32_t branch_target(const instruction *i)
-{
-    bool is_short = i->is.map == 0 && i->is.opcode != 0xE8 && i->is.opcode != 0xE9;
-    return i->next + (is_short ? (immediate(i) ^ 0x80u) - 0x80u : immediate(i));
-}
-
 /* Whether code that goes on after a call uses what the call returned, or returns it in its turn. */
 static bool uses_answer(walk *w, uint32_t rva)
 {
     for (uint32_t count = 0; count < AFTER_CALL; count++) {
-        instruction i;
+        op_instruction i;
         uint64_t offset;
         if (!read_instruction(w, rva, &i, &offset)) {
             return false;
         }
-        if (one_byte(&i, 0xC3) || one_byte(&i, 0xC2)) {
+        if (op_is(&i, 0xC3) || op_is(&i, 0xC2)) {
             return true;
         }
-        use found = use_of_rax(&i);
-        if (found != USE_NONE) {
-            return found == USE_READ;
+        op_use found = op_use_of_rax(&i);
+        if (found != OP_NONE) {
+            return found == OP_READ;
         }
-        rva = one_byte(&i, 0xEB) || one_byte(&i, 0xE9) ? branch_target(&i) : i.next;
+        rva = op_is(&i, 0xEB) || op_is(&i, 0xE9) ? op_branch_target(&i) : i.next;
     }
     return false;
 }
@@ -667,7 +429,7 @@ typedef struct path {
     arguments taken;
 } path;
 
-static void record_need(walk *w, const instruction *i, uint32_t number)
+static void record_need(walk *w, const op_instruction *i, uint32_t number)
 {
     function *f = &w->functions[number];
     uint32_t bit = 1u << (i->is.set & 31), *word = &f->needs[i->is.set >> 5];
@@ -690,7 +452,7 @@ static void record_need(walk *w, const instruction *i, uint32_t number)
 }
 
 /* An address is taken, or a constant pointer is read: an argument, a list of constructors, or part of a table. */
-static void take_address(walk *w, path *p, const instruction *i, uint32_t target)
+static void take_address(walk *w, path *p, const op_instruction *i, uint32_t target)
 {
     if (p->asked && is_writable(w, target)) {
         add_global(w, target, GLOBAL);
@@ -701,40 +463,40 @@ static void take_address(walk *w, path *p, const instruction *i, uint32_t target
     if (!w->wide) {
         p->taken.first = p->taken.second < target ? p->taken.second : target;
         p->taken.second = p->taken.second < target ? target : p->taken.second;
-    } else if (reg_of(i) == 1) {
+    } else if (op_reg(i) == 1) {
         p->taken.first = target;
-    } else if (reg_of(i) == 2) {
+    } else if (op_reg(i) == 2) {
         p->taken.second = target;
     }
 }
 
 /* Whether a register gets the address of a variable of the function's own. That of the frame is none. */
-static bool takes_own_stack(const walk *w, const instruction *i)
+static bool takes_own_stack(const walk *w, const op_instruction *i)
 {
-    uint8_t reg = reg_of(i), rm = i->is.modrm & 7;
-    if (one_byte(i, 0x8D)) {
-        return (addresses_by(i, 4) || addresses_by(i, 5)) && reg != 4 && reg != 5;
+    uint8_t reg = op_reg(i), rm = i->is.modrm & 7;
+    if (op_is(i, 0x8D)) {
+        return (op_addresses_by(i, 4) || op_addresses_by(i, 5)) && reg != 4 && reg != 5;
     }
     bool moves = !w->wide && i->is.modrm >= 0xC0; /* MOV of ESP itself: the lowest variable */
-    return moves && ((one_byte(i, 0x8B) && rm == 4 && reg != 5) || (one_byte(i, 0x89) && reg == 4 && rm != 5));
+    return moves && ((op_is(i, 0x8B) && rm == 4 && reg != 5) || (op_is(i, 0x89) && reg == 4 && rm != 5));
 }
 
 /* MOV ECX, PUSH, or MOV [ESP]. */
-static void take_constant(path *p, const instruction *i)
+static void take_constant(path *p, const op_instruction *i)
 {
-    bool is_on_top = one_byte(i, 0xC7) && i->is.modrm == 4 && after_modrm(i) == 0x24;
-    if (is_on_top || (one_byte(i, 0xB9) && !(i->is.rex & ISA_B))) {
-        p->taken.constant = immediate(i);
-    } else if (one_byte(i, 0x6A)) {
-        p->taken.constant = immediate(i);
+    bool is_on_top = op_is(i, 0xC7) && i->is.modrm == 4 && op_after_modrm(i) == 0x24;
+    if (is_on_top || (op_is(i, 0xB9) && !(i->is.rex & ISA_B))) {
+        p->taken.constant = op_immediate(i);
+    } else if (op_is(i, 0x6A)) {
+        p->taken.constant = op_immediate(i);
     }
 }
 
 /* A loop over a table, in place of a call of _initterm: two addresses are taken and compared. */
-static void look_for_loop(walk *w, const path *p, const instruction *i)
+static void look_for_loop(walk *w, const path *p, const op_instruction *i)
 {
     uint32_t one = p->taken.recent[0], other = p->taken.recent[1];
-    bool compares = (one_byte(i, 0x39) || one_byte(i, 0x3B)) && i->is.modrm >= 0xC0;
+    bool compares = (op_is(i, 0x39) || op_is(i, 0x3B)) && i->is.modrm >= 0xC0;
     if (compares && one != 0 && other != 0 && !p->asked) {
         uint32_t from = one < other ? one : other, to = one < other ? other : one;
         if (is_table(w, from, to)) {
@@ -744,12 +506,12 @@ static void look_for_loop(walk *w, const path *p, const instruction *i)
 }
 
 /* What an instruction does with memory and addresses. Returns whether it is a question. */
-static bool look_at_operands(walk *w, path *p, const instruction *i)
+static bool look_at_operands(walk *w, path *p, const op_instruction *i)
 {
-    uint32_t address = fixed_address(w, i);
+    uint32_t address = op_fixed_address(w->image, i);
     take_constant(p, i);
     p->taken.own_stack = p->taken.own_stack || takes_own_stack(w, i);
-    if (one_byte(i, 0x8D)) {
+    if (op_is(i, 0x8D)) {
         if (address != 0) {
             take_address(w, p, i, address);
         }
@@ -764,7 +526,7 @@ static bool look_at_operands(walk *w, path *p, const instruction *i)
     if (address == 0) {
         return false;
     }
-    if (one_byte(i, 0x8B) && !is_writable(w, address)) {
+    if (op_is(i, 0x8B) && !is_writable(w, address)) {
         bool held;
         uint32_t target = pointer_at(w, address, &held);
         if (target != 0) {
@@ -774,14 +536,14 @@ static bool look_at_operands(walk *w, path *p, const instruction *i)
     if (!w->wide) {
         enter_constructors(w, address, p->number);
     }
-    if (p->asked && writes(i)) {
-        add_global(w, address, operand_size(i));
+    if (p->asked && op_writes(i)) {
+        add_global(w, address, op_size(i));
     }
     if (isa_asks_windows(w->image, address) && p->taken.constant != ISA_ASKS_FAST_FAIL) {
         mark_asking(w, &w->functions[p->number]);
         return true;
     }
-    if (!writes(i) && is_asked_global(w, address)) { /* INC and the like only count something */
+    if (!op_writes(i) && is_asked_global(w, address)) { /* INC and the like only count something */
         w->functions[p->number].reads = true;
         return true;
     }
@@ -796,54 +558,11 @@ static void push_after_call(walk *w, const path *p, uint32_t next, uint32_t call
     push(w, what);
 }
 
-static bool is_conditional(const instruction *i)
-{
-    return (in_0f(i) && (i->is.opcode & 0xF0) == 0x80) ||
-           (i->is.map == 0 && i->is.encoding == ISA_LEGACY &&
-            ((i->is.opcode & 0xF0) == 0x70 || (i->is.opcode & 0xFC) == 0xE0));
-}
-
 /* ---- the reason --------------------------------------------------------------------------------------------------
  *
  * The loader calls with the reason 1, DLL_PROCESS_ATTACH: in EDX, or on the stack of 32-bit code, [EBP+12]. What only
  * other reasons lead to does not run at load.
  */
-
-/* Registers that an instruction may change, a bit for each; rather too many of them than too few. */
-static uint32_t changed_registers(const instruction *i)
-{
-    enum { ALL = 0xFFFF, RAX = 1, RDX = 4 };
-    uint8_t opcode = i->is.opcode, extension = i->is.modrm >> 3 & 7;
-    if (is_conditional(i)) {
-        return 0;
-    }
-    bool exchanges = in_0f(i) && ((opcode & 0xFE) == 0xB0 || opcode == 0xC7); /* ... with RAX and RDX */
-    if (i->is.encoding != ISA_LEGACY || exchanges || (!i->is.has_modrm && i->is.map != 0)) {
-        return ALL;
-    }
-    if (!i->is.has_modrm) {
-        bool takes = (opcode & 0xF8) == 0x58 || (opcode & 0xF8) == 0xB8 || (opcode & 0xF0) == 0x40; /* POP, MOV, INC */
-        bool keeps = (opcode & 0xF8) == 0x50 || (opcode & 0xFD) == 0x68 || opcode == 0x90 || (opcode & 0xFE) == 0xA8 ||
-                     (opcode & 0xFE) == 0x3C || opcode == 0xE9 || opcode == 0xEB;
-        return takes ? 1u << ((opcode & 7) | (i->is.rex & ISA_B ? 8 : 0)) : keeps ? 0 : ALL;
-    }
-    uint32_t reg = 1u << reg_of(i), rm = i->is.modrm < 0xC0 ? 0 : 1u << ((i->is.modrm & 7) | (i->is.rex & ISA_B ? 8 : 0));
-    bool is_byte = i->is.map == 0 ? !(opcode & 1) : (opcode & 0xF0) == 0x90 || opcode == 0xC0;
-    if (is_byte && i->is.rex == 0) { /* maybe AH, CH, DH or BH */
-        reg |= reg >> 4;
-        rm |= rm >> 4;
-    }
-    if (i->is.map != 0) {
-        return reg | rm;
-    }
-    bool compares = (opcode & 0xFC) == 0x38 || (opcode & 0xFE) == 0x84 || (opcode == 0x83 && extension == 7) ||
-                    (opcode == 0x81 && extension == 7);
-    bool multiplies = (opcode & 0xFE) == 0xF6 && extension >= 4, is_x87 = (opcode & 0xF8) == 0xD8; /* FNSTSW AX */
-    bool only_rm = (opcode < 0x40 && (opcode & 2) == 0) || (opcode & 0xFC) == 0x80 || (opcode & 0xFE) == 0x88 ||
-                   opcode >= 0xC0;
-    bool only_reg = (opcode < 0x40 && (opcode & 2) != 0) || (opcode & 0xFE) == 0x8A || opcode == 0x8D;
-    return compares ? 0 : (multiplies || is_x87 ? RAX | RDX : 0) | (only_rm ? 0 : reg) | (only_reg ? 0 : rm);
-}
 
 /* Whether the function of a path is called by the loader itself. */
 static bool is_root(const walk *w, const path *p)
@@ -860,22 +579,22 @@ static void compare(path *p, uint32_t left, uint32_t right)
 }
 
 /* CMP, TEST, SUB and DEC of a register that holds the reason. Returns whether it is one of them. */
-static bool follow_register(path *p, const instruction *i)
+static bool follow_register(path *p, const op_instruction *i)
 {
     bool is_dec = !i->is.has_modrm && (i->is.opcode & 0xF8) == 0x48 && i->is.map == 0; /* of 32-bit code */
     uint8_t extension = i->is.modrm >> 3 & 7;
     uint32_t number = (uint32_t)((is_dec ? i->is.opcode & 7 : i->is.modrm & 7) | (i->is.rex & ISA_B ? 8 : 0));
     bool is_held = (is_dec || i->is.modrm >= 0xC0) && (p->known.registers >> number & 1);
-    bool subtracts = one_byte(i, 0x83) && extension == 5, counts = is_dec || (one_byte(i, 0xFF) && extension == 1);
+    bool subtracts = op_is(i, 0x83) && extension == 5, counts = is_dec || (op_is(i, 0xFF) && extension == 1);
     if (!is_held || i->is.encoding != ISA_LEGACY) {
         return false;
     }
-    if (one_byte(i, 0x83) && extension == 7) {
-        compare(p, p->known.value, immediate(i));
-    } else if (one_byte(i, 0x85) && reg_of(i) == number) {
+    if (op_is(i, 0x83) && extension == 7) {
+        compare(p, p->known.value, op_immediate(i));
+    } else if (op_is(i, 0x85) && op_reg(i) == number) {
         compare(p, p->known.value, 0);
     } else if (subtracts || counts) { /* a switch counts down */
-        uint32_t by = counts ? 1 : immediate(i);
+        uint32_t by = counts ? 1 : op_immediate(i);
         compare(p, p->known.value, by);
         p->known.value -= by;
         p->known.registers = 1u << number;
@@ -886,32 +605,32 @@ static bool follow_register(path *p, const instruction *i)
 }
 
 /* Keep track of what is known of the reason. */
-static void follow_reason(const walk *w, path *p, const instruction *i)
+static void follow_reason(const walk *w, path *p, const op_instruction *i)
 {
-    uint8_t modrm = i->is.modrm, argument = after_modrm(i);
+    uint8_t modrm = i->is.modrm, argument = op_after_modrm(i);
     bool of_argument = !w->wide && (modrm & 0xC7) == 0x45 && argument == 0x0C && is_root(w, p);
-    if (of_argument && one_byte(i, 0x83) && (modrm >> 3 & 7) == 7) {
-        compare(p, PROCESS_ATTACH, immediate(i));
+    if (of_argument && op_is(i, 0x83) && (modrm >> 3 & 7) == 7) {
+        compare(p, PROCESS_ATTACH, op_immediate(i));
         return;
     }
     if (follow_register(p, i)) {
         return;
     }
-    p->compared = p->compared && is_conditional(i);
-    uint32_t from = one_byte(i, 0x89) ? reg_of(i) : (uint32_t)((modrm & 7) | (i->is.rex & ISA_B ? 8 : 0));
-    uint32_t to = one_byte(i, 0x89) ? (uint32_t)((modrm & 7) | (i->is.rex & ISA_B ? 8 : 0)) : reg_of(i);
-    bool moves = (one_byte(i, 0x89) || one_byte(i, 0x8B)) && modrm >= 0xC0 && (p->known.registers >> from & 1);
-    p->known.registers &= is_call(i) ? (w->wide ? KEPT_64 : KEPT_32) : ~changed_registers(i);
+    p->compared = p->compared && op_is_conditional(i);
+    uint32_t from = op_is(i, 0x89) ? op_reg(i) : (uint32_t)((modrm & 7) | (i->is.rex & ISA_B ? 8 : 0));
+    uint32_t to = op_is(i, 0x89) ? (uint32_t)((modrm & 7) | (i->is.rex & ISA_B ? 8 : 0)) : op_reg(i);
+    bool moves = (op_is(i, 0x89) || op_is(i, 0x8B)) && modrm >= 0xC0 && (p->known.registers >> from & 1);
+    p->known.registers &= op_is_call(i) ? (w->wide ? KEPT_64 : KEPT_32) : ~op_changed_registers(i);
     if (moves) {
         p->known.registers |= 1u << to;
-    } else if (of_argument && one_byte(i, 0x8B)) {
-        p->known.registers = 1u << reg_of(i) | (p->known.value == PROCESS_ATTACH ? p->known.registers : 0);
+    } else if (of_argument && op_is(i, 0x8B)) {
+        p->known.registers = 1u << op_reg(i) | (p->known.value == PROCESS_ATTACH ? p->known.registers : 0);
         p->known.value = PROCESS_ATTACH;
     }
 }
 
 /* Whether a jump after a comparison of the reason is taken: 1, or 0 if not, or -1 if that is not known. */
-static int takes_jump(const path *p, const instruction *i)
+static int takes_jump(const path *p, const op_instruction *i)
 {
     if (!p->compared) {
         return -1;
@@ -935,7 +654,7 @@ static int takes_jump(const path *p, const instruction *i)
 }
 
 /* A call. The path goes on after it only once the called function is known. Returns whether it may go on at once. */
-static bool follow_call(walk *w, path *p, const instruction *i)
+static bool follow_call(walk *w, path *p, const op_instruction *i)
 {
     function *f = &w->functions[p->number];
     f->calls = true;
@@ -947,11 +666,11 @@ static bool follow_call(walk *w, path *p, const instruction *i)
         enter_table(w, p->taken.first, p->taken.second, p->number);
         return false;
     }
-    if (!one_byte(i, 0xE8)) {
-        w->reach->through_pointers += fixed_address(w, i) == 0;
+    if (!op_is(i, 0xE8)) {
+        w->reach->through_pointers += op_fixed_address(w->image, i) == 0;
         return true;
     }
-    uint32_t target = branch_target(i);
+    uint32_t target = op_branch_target(i);
     if (target == i->next) { /* CALL next, POP: how 32-bit code learns where it is */
         return true;
     }
@@ -976,9 +695,9 @@ static bool is_inside(const function *f, uint32_t rva)
 }
 
 /* A jump with a condition: one side now, the other one later. Returns whether the path goes on, at p->rva. */
-static bool branch(walk *w, path *p, const instruction *i)
+static bool branch(walk *w, path *p, const op_instruction *i)
 {
-    uint32_t target = branch_target(i);
+    uint32_t target = op_branch_target(i);
     int taken = takes_jump(p, i);
     bool is_near = is_inside(&w->functions[p->number], target);
     /* A static that is initialised when it is first met (MSVC): JG leads to that, and it runs first. */
@@ -998,21 +717,21 @@ static bool branch(walk *w, path *p, const instruction *i)
 }
 
 /* Where the path goes from an instruction. Returns whether it goes on, at p->rva. */
-static bool go_on(walk *w, path *p, const instruction *i)
+static bool go_on(walk *w, path *p, const op_instruction *i)
 {
     const function *f = &w->functions[p->number];
     p->rva = i->next;
-    if (is_call(i)) {
+    if (op_is_call(i)) {
         bool goes_on = follow_call(w, p, i);
         arguments none = NOTHING_GIVEN;
         p->taken = none;
         return goes_on;
     }
-    if (is_conditional(i)) {
+    if (op_is_conditional(i)) {
         return branch(w, p, i);
     }
-    if (one_byte(i, 0xE9) || one_byte(i, 0xEB)) {
-        uint32_t target = branch_target(i);
+    if (op_is(i, 0xE9) || op_is(i, 0xEB)) {
+        uint32_t target = op_branch_target(i);
         if (is_inside(f, target)) {
             p->rva = target;
             return true;
@@ -1020,14 +739,14 @@ static bool go_on(walk *w, path *p, const instruction *i)
         leave_by_jump(w, p, target);
         return false;
     }
-    bool ends = one_byte(i, 0xC3) || one_byte(i, 0xC2) || is_jump_through_pointer(i) || isa_stops(&i->is);
+    bool ends = op_is(i, 0xC3) || op_is(i, 0xC2) || op_jumps_through_pointer(i) || isa_stops(&i->is);
     return !ends && i->next != f->end; /* after a call that never returns, another function begins */
 }
 
 static void walk_path(walk *w, path *p)
 {
     for (;;) {
-        instruction i;
+        op_instruction i;
         uint64_t offset;
         uint32_t held;
         uint8_t *walked = p->asked ? w->walked_asked : w->walked;
@@ -1051,7 +770,7 @@ static void walk_path(walk *w, path *p)
         if (!go_on(w, p, &i)) {
             return;
         }
-        p->guarded = one_byte(&i, 0x39) && fixed_address(w, &i) != 0;
+        p->guarded = op_is(&i, 0x39) && op_fixed_address(w->image, &i) != 0;
     }
 }
 
@@ -1090,14 +809,9 @@ static void resume(walk *w, const todo *what)
 /* What other modules call: each export that is code. */
 static void push_exports(walk *w)
 {
-    enum { ADDRESSES_AT = 28, COUNT_AT = 20 };
-    dw_directory directory = pe_directory(w->image, DW_DIRECTORY_EXPORT);
-    uint8_t header[40], entry[4];
-    if (directory.rva == 0 || !pe_fetch(w->image, directory.rva, header, sizeof header)) {
-        return;
-    }
-    pe_table addresses = pe_table_at(w->image, pe_u32(header + ADDRESSES_AT));
-    uint32_t number = pe_u32(header + COUNT_AT);
+    uint32_t number;
+    uint8_t entry[4];
+    pe_table addresses = isa_exports(w->image, &number);
     for (uint32_t i = 0; i < number && spend(w) && pe_entry(w->image, &addresses, i, entry, sizeof entry); i++) {
         (void)enter(w, pe_u32(entry), NOBODY, DW_ROOT_EXPORT);
     }
@@ -1155,11 +869,11 @@ typedef struct spine {
 } spine;
 
 /* A jump on the way. Returns false if the way ends, or may end, there. */
-static bool prove_jump(walk *w, spine *s, const instruction *i, bool certain)
+static bool prove_jump(walk *w, spine *s, const op_instruction *i, bool certain)
 {
     const function *f = &w->functions[s->at.number];
-    uint32_t target = branch_target(i);
-    int taken = !is_conditional(i) ? 1 : certain ? takes_jump(&s->at, i) : -1;
+    uint32_t target = op_branch_target(i);
+    int taken = !op_is_conditional(i) ? 1 : certain ? takes_jump(&s->at, i) : -1;
     if (taken == 0) {
         return true;
     }
@@ -1185,23 +899,23 @@ static void prove_function(walk *w, uint32_t number)
     reason at_load = {IN_EDX, PROCESS_ATTACH};
     spine s = {{.rva = f->begin, .number = number, .taken = NOTHING_GIVEN}, f->begin};
     s.at.known = w->wide && is_root(w, &s.at) ? at_load : s.at.known;
-    instruction i;
+    op_instruction i;
     uint64_t offset;
     while (s.at.rva < f->end && spend(w) && read_instruction(w, s.at.rva, &i, &offset)) {
         bool walked = test_bit(w->walked, offset), certain = s.at.rva >= s.furthest;
-        bool leaves = one_byte(&i, 0xC3) || one_byte(&i, 0xC2) || is_jump_through_pointer(&i);
+        bool leaves = op_is(&i, 0xC3) || op_is(&i, 0xC2) || op_jumps_through_pointer(&i);
         if ((certain && (!walked || isa_asks(&i.is))) || (walked && leaves)) {
             return;
         }
         if (certain && i.is.set != 0 && !isa_is_special(&i.is)) {
             f->certain[i.is.set >> 5] |= 1u << (i.is.set & 31);
         }
-        if (certain && one_byte(&i, 0xE8)) {
-            prove(w, branch_target(&i));
+        if (certain && op_is(&i, 0xE8)) {
+            prove(w, op_branch_target(&i));
         }
         follow_reason(w, &s.at, &i);
         s.at.rva = i.next;
-        bool jumps = is_conditional(&i) || one_byte(&i, 0xE9) || one_byte(&i, 0xEB);
+        bool jumps = op_is_conditional(&i) || op_is(&i, 0xE9) || op_is(&i, 0xEB);
         if (jumps && walked && !prove_jump(w, &s, &i, certain)) {
             return;
         }
@@ -1349,15 +1063,10 @@ static void clear(void *memory, uint64_t size)
     }
 }
 
-static uint64_t bitmap_size(const dw_image *image)
-{
-    return ((image->size >> 6) + 1) * 8;
-}
-
 static void walk_once(walk *w)
 {
-    clear(w->walked, bitmap_size(w->image));
-    clear(w->walked_asked, bitmap_size(w->image));
+    clear(w->walked, isa_bitmap_size(w->image));
+    clear(w->walked_asked, isa_bitmap_size(w->image));
     w->reach->needs = w->reach->instructions = w->reach->through_pointers = 0;
     w->changed = false;
     w->budget = w->image->size;
@@ -1389,7 +1098,7 @@ static uint64_t room_for(uint32_t entries, uint32_t size)
 uint64_t dw_reached_room(const dw_image *image, uint32_t functions)
 {
     uint32_t table = table_size(functions);
-    return 2 * bitmap_size(image) + room_for(functions, sizeof(function)) +
+    return 2 * isa_bitmap_size(image) + room_for(functions, sizeof(function)) +
            room_for(functions * PENDING_PER_FUNCTION, sizeof(todo)) + room_for(table, sizeof(uint32_t)) +
            room_for(table * KNOWN_PER_FUNCTION, sizeof(uint32_t));
 }
@@ -1406,8 +1115,8 @@ dw_reach dw_reached(const dw_image *image, uint32_t from_exports, uint8_t *room,
         return reach;
     }
     w.walked = room;
-    w.walked_asked = room += bitmap_size(image);
-    w.functions = (function *)(void *)(room += bitmap_size(image));
+    w.walked_asked = room += isa_bitmap_size(image);
+    w.functions = (function *)(void *)(room += isa_bitmap_size(image));
     w.function_capacity = functions;
     w.pending = (todo *)(void *)(room += room_for(functions, sizeof(function)));
     w.pending_capacity = functions * PENDING_PER_FUNCTION;

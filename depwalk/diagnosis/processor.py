@@ -69,7 +69,7 @@ def _maybe(found: Finding, lacking: str, processor: Cpu) -> Finding:
     label = cpu.label(lacking)
     message = (
         f"{found.module} may run {label} instructions while it is loaded, which {_who(processor)} cannot execute: "
-        "whether it does depends on more than its file."
+        "they lie behind a branch that the files do not decide."
     )
     return replace(found, severity="warning", message=message)
 
@@ -119,7 +119,9 @@ def asking(contents: Contents) -> str:
 
 
 def _held(code: Code, processor: Cpu) -> list[str]:
-    """What of a module is not usable, and what could not be told of it; empty if all is."""
+    """What of a module is not usable, and what could not be told of it; empty if all is, or if it may run at load."""
+    if isa.unusable(code.at_load.needs, processor):
+        return []
     uses = [use for use in code.contents.uses if isa.lacking(use.needs, processor)] if code.contents else []
     if not uses or code.contents is None:
         return []

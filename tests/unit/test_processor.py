@@ -89,7 +89,7 @@ def test_the_first_place_is_named_and_the_next_are_counted(alone: Path) -> None:
 
 
 def test_what_depends_on_a_branch_is_a_warning_and_the_verdict_unknown(alone: Path) -> None:
-    (warning,) = findings(alone, V2, (reached(SSE2, MAYBE), None, None))
+    (warning,) = findings(alone, V2, (reached(SSE2, MAYBE), AVX_CODE, None))  # and no note that says otherwise
     assert (warning.code, warning.severity) == ("cpu-feature-missing", "warning")
     assert "root.pyd may run AVX instructions while it is loaded" in warning.message
     found = evidence(alone, target("10", "3.11", cpu=V2))
