@@ -75,5 +75,5 @@ def test_the_prediction_comes_true_but_for_documented_limits(animal: dict[str, A
     predicted = diagnose(target_path(animal), lambda _: target, load=False)
 
     assert predicted.verdict == animal["processor"]["verdict"]
-    differs = predicted.verdict != load(animal).verdict
+    differs = predicted.verdict not in ("unknown", load(animal).verdict)
     assert differs == bool(animal["processor"].get("why") or (on_wine() and animal["wine"]["why"]))

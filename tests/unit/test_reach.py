@@ -216,6 +216,15 @@ def test_code_that_ends_with_its_section_in_the_middle_of_an_instruction_is_left
     assert reached.instructions == 2
 
 
+@pytest.mark.parametrize("last", ["89 01", "8b 01", "83", "8d 01", "85 01"])
+@pytest.mark.parametrize("machine", ["x64", "x86"])
+def test_operands_are_not_looked_for_behind_the_end(made: Made, machine: str, last: str) -> None:
+    """An instruction whose ModRM is the last byte of the file."""
+    end = bytes.fromhex(last)
+    at = TEXT + 0x200 - len(end)
+    assert places(at_load(made({TEXT: jump(TEXT, at), at: end}, {}, machine=machine))) == []
+
+
 def test_what_is_no_instruction_ends_a_path_and_not_the_walk(made: Made) -> None:
     code = chain(TEXT, to(jump_if_equal, TEXT + 0x10), UNKNOWN, AVX)
     assert places(at_load(made({TEXT: code, TEXT + 0x10: USE_AVX}))) == [TEXT + 0x10]
@@ -483,6 +492,36 @@ def test_what_a_caller_of_a_question_writes_is_known_though_nothing_leads_to_it(
     listed = [(TEXT, TEXT + 14), (wrapper, wrapper + 3), (start, start + len(first) + 7)]
     reached = at_load(made(code, {DATA: bytes(16)}, listed=listed))
     assert places(reached) == ([] if is_asked else [TEXT + 9])
+
+
+# What runs whatever branches are taken.
+
+OTHER = TEXT + 0x40  # a function that uses AVX
+CERTAIN: dict[str, tuple[bytes, bool]] = {
+    "in a row": (USE_AVX, True),
+    "behind a branch": (b"\x74\x04" + USE_AVX, False),
+    "behind both sides of a branch": (b"\x74\x01\x90" + USE_AVX, True),
+    "behind a branch and a return": (b"\x74\x01" + RET + USE_AVX, False),
+    "behind a branch to the end": (b"\x74\x05\x90" + USE_AVX + RET, False),
+    "behind a loop": (b"\xe2\xfe" + USE_AVX, True),
+    "behind a jump": (b"\xeb\x01" + UNKNOWN[:1] + USE_AVX, True),
+    "in a called function": (call(TEXT, OTHER) + RET, True),
+    "in a function that a jump leads to": (jump(TEXT, OTHER), True),
+    "in a function called behind a branch": (b"\x74\x05" + call(TEXT + 2, OTHER) + RET, False),
+    "in a function that a branch leads to": (jump_if_equal(TEXT, OTHER) + RET, False),
+    "behind a branch out of the function": (jump_if_equal(TEXT, OTHER + 0x10) + USE_AVX, False),
+    "behind a branch that the reason decides": (bytes.fromhex("83 fa 01 75 04") + USE_AVX, True),
+    "behind both sides of a branch, of which one asks": (b"\x74\x02" + CPUID + USE_AVX, True),
+}
+
+
+@pytest.mark.parametrize(("code", "certain"), CERTAIN.values(), ids=CERTAIN)
+def test_an_instruction_is_certain_where_no_branch_leads_round_it(made: Made, code: bytes, certain: bool) -> None:
+    pieces = {TEXT: code, OTHER: USE_AVX, OTHER + 0x10: RET}
+    listed = [(TEXT, TEXT + len(code)), (OTHER, OTHER + 5), (OTHER + 0x10, OTHER + 0x11)]
+    reached = at_load(made(pieces, listed=listed))
+    (need,) = (need for need in reached.needs if need.needs == ("avx",))
+    assert need.certain == certain
 
 
 # The reason.
