@@ -8,7 +8,7 @@ enum {
     SAMPLE = 48,            /* exports that are looked up one by one, spread over the table */
     GUARD = 0xA5,           /* what an entry behind the last one is filled with */
     ENTRY_BYTES = 4,        /* the smallest entry of any table: a listing holds at most one per so many bytes */
-    CODE_EVERY = 8,         /* variants of which one is read as code: that costs more than all the rest */
+    CODE_EVERY = 32,        /* variants of which one is read as code: that costs more than all the rest */
     NAME_FACTOR = 1         /* all names together are at most so many times the file, and one more */
 };
 
