@@ -6,7 +6,7 @@
  *
  * A function asks if it executes CPUID or XGETBV, calls a function of Windows that tells (isa.toml, [questions]), reads
  * what an asking function has written, or uses the answer of one. As functions that ask may be found late, the walk is
- * repeated until nothing new is found.
+ * repeated until nothing new is found. In the end, what runs whatever branches are taken is told from what may not run.
  */
 #include "operands.h"
 
@@ -16,7 +16,7 @@
 enum {
     PENDING_PER_FUNCTION = 4,
     KNOWN_PER_FUNCTION = 2, /* places for globals */
-    PROBES = 256,
+    PROBES = 256,           /* places of a table that are looked at for one key */
     MOST_ROUNDS = 8,
     GLOBAL = 4,             /* bytes of a global that are told apart from the next */
     OBJECT = 64,            /* bytes that an asking function is taken to write behind a pointer */
