@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif("DEPWALK_CPU" not in os.environ, reason="needs a bed with another processor")
 
 ILLEGAL_INSTRUCTION = 0xC000001D
-ANIMALS = [row for row in rows() if row["processor"] and row["arch"] == "x64"]  # 32-bit programs are not emulated
+# Wine answers IsProcessorFeaturePresent from memory that its server filled, on the machine's own processor.
+OF_THE_MACHINE = "avx-guarded-windows"
+ANIMALS = [  # 32-bit programs are not emulated
+    row
+    for row in rows()
+    if row["processor"] and row["arch"] == "x64" and not (on_wine() and row["name"].startswith(OF_THE_MACHINE))
+]
 LOADED: dict[str, Result] = {}
 
 
