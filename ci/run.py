@@ -494,6 +494,8 @@ EXAMPLES = (
             on_host=True),
     Example("predicted from here: with the Visual C++ runtime installed",
             ("--windows", "10", "--python", "3.7", "--with-runtime", "vc14"), 0, on_host=True),
+    Example("predicted from here: the same on a processor without AVX",
+            ("--windows", "10", "--python", "3.7", "--with-runtime", "vc14", "--cpu", OTHER_CPU), 1, on_host=True),
 )  # fmt: skip
 
 
