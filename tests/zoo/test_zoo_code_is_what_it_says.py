@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from animals import folder, rows
 
 pefile = pytest.importorskip("pefile")
 iced_x86 = pytest.importorskip("iced_x86")
-from iced_x86 import Code, CpuidFeature, FlowControl, Mnemonic, OpKind, Register  # noqa: E402
+Code, CpuidFeature, FlowControl = iced_x86.Code, iced_x86.CpuidFeature, iced_x86.FlowControl
+Mnemonic, OpKind, Register = iced_x86.Mnemonic, iced_x86.OpKind, iced_x86.Register
 
-ZOO = os.environ.get("DEPWALK_ZOO", "")
-if not ZOO:
-    pytest.skip("DEPWALK_ZOO does not name a built zoo", allow_module_level=True)
-ANIMALS: list[dict[str, Any]] = [
-    animal
-    for animal in json.loads((Path(ZOO) / "zoo.json").read_text(encoding="ascii"))["animals"]
-    if animal["processor"]
-]
+ANIMALS = [animal for animal in rows() if animal["processor"]]
 FEATURES = {value: name for name, value in vars(CpuidFeature).items() if isinstance(value, int)}
 ASKS = {Mnemonic.CPUID, Mnemonic.XGETBV}
 STACK = {Register.RSP, Register.RBP, Register.ESP, Register.EBP}
@@ -189,7 +182,7 @@ class Program:
 
 def program(animal: dict[str, Any]) -> Program:
     (file,) = animal["files"]
-    return Program(pefile.PE(data=(Path(ZOO) / animal["name"] / file["out"]).read_bytes()))
+    return Program(pefile.PE(data=(folder(animal) / file["out"]).read_bytes()))
 
 
 def any_avx(functions: list[Function]) -> bool:
