@@ -1,0 +1,1 @@
+"""Many files: site-packages, wheels and application folders, judged at once."""
