@@ -23,7 +23,7 @@ FLOORS = (
     "hook",
     "cli",
     "report",
-    "scan",
+    "bulk",
     "result",
     "gather",
     "diagnosis",
