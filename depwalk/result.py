@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from depwalk import choices, diagnosis, gather, gpu, graph, image, loader, package, search, wheel
+from depwalk import choices, diagnosis, files, gather, gpu, graph, image, loader, package, search, wheel
 from depwalk.target import Inferred, python
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Result:
         return gpu.needs(self.graph, self.target)
 
 
+@files.remembering()
 def diagnose(
     path: str | os.PathLike[str],
     target: Callable[[Image], Target],
@@ -100,6 +101,7 @@ def diagnose(
     return replace(found, optional=reached is not None and reached.optional)
 
 
+@files.remembering()
 def diagnose_import(
     name: str,
     target: Callable[[Image | None], Target],
@@ -132,6 +134,7 @@ def diagnose_import(
     return [diagnose(item.path, target, load=False, reached=item) for item in found.extensions]
 
 
+@files.remembering()
 def diagnose_caught(
     path: str,
     target: Callable[[Image | None], Target],
@@ -163,6 +166,7 @@ def diagnose_caught(
     return _result(path, evidence, started, imported_as="")
 
 
+@files.remembering()
 def diagnose_command(
     command: Sequence[str],
     target: Target,

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from depwalk import files
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -62,21 +64,34 @@ def distribution_of(path: str) -> Distribution | None:
 def owners(paths: Iterable[str]) -> dict[str, Owner]:
     """Whose each file is; those that lie among nobody's files are left out."""
     found: dict[str, Owner] = {}
-    for site, files in _by_site(paths).items():
-        for folder in metadata_folders(site, next(iter(files.values()))):
-            open_ones = {path: name for path, name in files.items() if path not in found or not found[path].listed}
+    for site, given in _by_site(paths).items():
+        for folder in metadata_folders(site, next(iter(given.values()))):
+            open_ones = {path: name for path, name in given.items() if path not in found or not found[path].listed}
             if not open_ones:
                 break
-            listed = "\n" + text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/")
+            listed, directories = _listed_in(folder)
             for path, name in open_ones.items():
                 directory = os.path.dirname(name)
-                if f"\n{name}," in listed or f'\n"{name}",' in listed:
+                if name in listed:
                     found[path] = Owner(folder, listed=True)
-                elif directory and directory[:2] != ".." and path not in found and f"\n{directory}/" in listed:
+                elif directory and directory[:2] != ".." and path not in found and directory in directories:
                     found[path] = Owner(folder, listed=False)
     return found
 
 
+@files.remembered
+def _listed_in(folder: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What the RECORD in a folder lists, in lower case: files, and directories that they lie in or below."""
+    lines = text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/").splitlines()
+    listed = frozenset(line[1:].partition('"')[0] if line[:1] == '"' else line.partition(",")[0] for line in lines)
+    direct = {name.rpartition("/")[0] for name in listed}
+    above = {
+        "/".join(parts[:depth]) for parts in (name.split("/") for name in direct) for depth in range(1, len(parts))
+    }
+    return listed, frozenset(direct | above)
+
+
+@files.remembered
 def read(folder: str) -> Distribution:
     """What a .dist-info directory says."""
     name, _, version = os.path.basename(folder)[: -len(_SUFFIX)].partition("-")
@@ -95,11 +110,15 @@ def read(folder: str) -> Distribution:
 
 def metadata_folders(site: str, wanted: str = "") -> list[str]:
     """The .dist-info directories of a site-packages; those first whose name begins as `wanted`, a path in it, does."""
+    return _folders_first(site, normalised(re.split(r"[/.]", wanted.lower(), maxsplit=1)[0]))
+
+
+@files.remembered
+def _folders_first(site: str, first: str) -> list[str]:
     try:
-        names = sorted(name for name in os.listdir(site) if name.lower().endswith(_SUFFIX) and name[0] != "~")
+        names = [name for name in files.names(site) if name.lower().endswith(_SUFFIX) and name[0] != "~"]
     except OSError:
         return []
-    first = normalised(re.split(r"[/.]", wanted.lower())[0])
     names.sort(key=lambda name: not (first and normalised(name).startswith(first)))
     return [os.path.join(site, name) for name in names]
 
@@ -143,7 +162,7 @@ def _sites_above(path: str) -> Iterator[str]:
         yield directory
         if os.path.basename(directory).lower() in ("site-packages", "dist-packages"):
             return
-        yield from (found for site in _SITES if os.path.isdir(found := os.path.join(directory, *site.split("/"))))
+        yield from (found for site in _SITES if files.is_directory(found := os.path.join(directory, *site.split("/"))))
         directory, parent = os.path.dirname(directory), directory
 
 
@@ -157,7 +176,6 @@ def _origin(told: str) -> str:
 def text_of(path: str) -> str:
     """A file of the metadata; empty if it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        return files.text(path)
     except OSError:
         return ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from depwalk import image, runtimes, tables, wheel
+from depwalk import files, image, runtimes, tables, wheel
 from depwalk.diagnosis import commands
 from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.target import environment
@@ -372,8 +372,5 @@ def _key(path: str) -> str:
 
 def _identity(path: str) -> object:
     """Two paths to one file are one copy."""
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return _key(path)
-    return (facts.st_dev, facts.st_ino) if facts.st_ino else _key(path)
+    found = files.identity(path)
+    return _key(found) if isinstance(found, str) else found

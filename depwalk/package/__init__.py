@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
+from depwalk import files
 from depwalk.package.places import Finder, extensions_below, standard_modules
 from depwalk.package.run import Added, Preload, Run
 
@@ -47,6 +48,7 @@ class Package:
     complete: bool
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    sources: tuple[str, ...] = ()  # files that were read
 
 
 @dataclass(frozen=True)
@@ -97,16 +99,68 @@ def directories_for(
     *folders, file = os.path.relpath(full, site).split(os.sep)
     is_module = file.lower().endswith(".pyd") and all(folder.isidentifier() for folder in folders)
     name = ".".join([*folders, file.partition(".")[0]]) if is_module else _package_of(site, folders)
-    sites, imports = _with_pth((site,))
-    run = Run(sites, Finder(minor, architecture), prefix, minor, architecture)
-    run.stop = name if is_module else full
-    run.most_files, run.deepest_in_others = _MOST_FILES, _DEEPEST_IN_OTHERS
-    if name:
-        run.follow(*imports, name)
-    own = next((one for one in run.extensions if is_module and one.module == name), None)
-    added, preloads = (run.added, run.preloads) if own is None else (own.added, own.preloads)
+    package = name.rpartition(".")[0] if is_module else name
+    run = _imports_of(site, package, prefix, minor, architecture).until(name, name if is_module else full)
+    added, preloads = _at(run, name, full)
     added = [*added, *_conventions(run, name.partition(".")[0])]
-    return Package(site, name, tuple(added), tuple(preloads), run.complete, tuple(run.missing), tuple(run.notes))
+    return Package(
+        site,
+        name,
+        tuple(added),
+        tuple(preloads),
+        run.complete,
+        tuple(run.missing),
+        tuple(run.notes),
+        tuple(run.sources),
+    )
+
+
+@files.remembered
+def _imports_of(
+    site: str, package: str, prefix: str | None, minor: int | None, architecture: str | None
+) -> _ImportsOfPackage:
+    return _ImportsOfPackage(site, package, prefix, minor, architecture)
+
+
+class _ImportsOfPackage:
+    """The imports of a package's files, which share what runs before them: it is followed twice at most."""
+
+    def __init__(
+        self, site: str, package: str, prefix: str | None, minor: int | None, architecture: str | None
+    ) -> None:
+        self.package = package
+        self.sites, self.imports = _with_pth((site,))
+        self.python = prefix, minor, architecture
+        self.run: Run | None = None
+
+    def until(self, name: str, stop: str) -> Run:
+        """The import of `name`, followed at least to where the module or file `stop` is loaded."""
+        if self.run is None:
+            self.run = self._follow(name, stop)
+        elif self.run.stopped and not _is_reached(self.run, stop):
+            self.run = self._follow(self.package, "")
+        return self.run
+
+    def _follow(self, name: str, stop: str) -> Run:
+        prefix, minor, architecture = self.python
+        run = Run(self.sites, Finder(minor, architecture), prefix, minor, architecture, stop)
+        run.most_files, run.deepest_in_others = _MOST_FILES, _DEEPEST_IN_OTHERS
+        if name:
+            run.follow(*self.imports, name)
+        return run
+
+
+def _is_reached(run: Run, stop: str) -> bool:
+    return os.path.normcase(stop) in run.loaded_after or any(stop == one.module for one in run.extensions)
+
+
+def _at(run: Run, name: str, path: str) -> tuple[list[Added], list[Preload]]:
+    """What had been added and loaded when a module, or the file at a path, was loaded; all if it was not reached."""
+    for one in run.extensions:
+        if one.module == name:
+            return one.added, one.preloads
+    added, preloads = run.loaded_after.get(os.path.normcase(path), (None, None))
+    return run.added[:added], run.preloads[:preloads]
 
 
 def find(
@@ -178,16 +232,13 @@ def _with_pth(sites: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
         for name in _names(site):
             if not name.endswith(".pth"):
                 continue
-            with (
-                contextlib.suppress(OSError),
-                open(os.path.join(site, name), encoding="utf-8", errors="replace") as file,
-            ):
-                for line in file.read(_LONGEST_PTH).splitlines():
+            with contextlib.suppress(OSError):
+                for line in files.text(os.path.join(site, name), _LONGEST_PTH).splitlines():
                     imported = re.match(r"import\s+(\w+)", line)
                     path = os.path.join(site, line.strip().replace("\\", os.sep))
                     if imported:
                         imports += [imported[1]] if imported[1] not in standard_modules() else []
-                    elif line.strip() and not line.startswith("#") and os.path.isdir(path):
+                    elif line.strip() and not line.startswith("#") and files.is_directory(path):
                         directories.append(path)
     return tuple(dict.fromkeys(directories)), imports
 
@@ -212,7 +263,7 @@ def _site_of(path: str) -> str:
     directory = os.path.dirname(path)
     outermost = directory
     while True:
-        if os.path.isfile(os.path.join(directory, "__init__.py")):
+        if files.is_file(os.path.join(directory, "__init__.py")):
             outermost = os.path.dirname(directory)
         parent = os.path.dirname(directory)
         name = os.path.basename(directory).lower()
@@ -229,7 +280,7 @@ def _package_of(site: str, folders: list[str]) -> str:
         return folders[0][: -len(".libs")]
     packages = list(
         takewhile(
-            lambda depth: os.path.isfile(os.path.join(site, *folders[:depth], "__init__.py")),
+            lambda depth: files.is_file(os.path.join(site, *folders[:depth], "__init__.py")),
             range(1, len(folders) + 1),
         )
     )
@@ -238,7 +289,7 @@ def _package_of(site: str, folders: list[str]) -> str:
 
 def _names(directory: str) -> list[str]:
     try:
-        return sorted(os.listdir(directory))
+        return files.names(directory)
     except OSError:
         return []
 
@@ -256,7 +307,7 @@ def _conventions(run: Run, package: str) -> list[Added]:
     for site in run.sites:
         for name in _names(site):
             directory = os.path.join(site, name)
-            if not name.lower().endswith(".libs") or not os.path.isdir(directory):
+            if not name.lower().endswith(".libs") or not files.is_directory(directory):
                 continue
             known = any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in run.added)
             told = name.lower() in run.mentioned and not run.unknown_directory
@@ -272,8 +323,9 @@ def _belongs(site: str, distribution: str, package: str) -> bool:
     for folder in _distributions(site):
         if _canonical(folder.partition("-")[0]) == _canonical(distribution):
             record = os.path.join(site, folder, "RECORD")
-            with contextlib.suppress(OSError), open(record, encoding="utf-8", errors="replace") as file:
-                return any(line.lstrip('"').startswith(package + "/") for line in islice(file, _LONGEST_RECORD))
+            with contextlib.suppress(OSError):
+                lines = islice(files.text(record).splitlines(), _LONGEST_RECORD)
+                return any(line.lstrip('"').startswith(package + "/") for line in lines)
     return False
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from depwalk import files
 from depwalk.package.evaluate import (
     UNKNOWN,
     Evaluator,
@@ -113,6 +114,9 @@ class Run:
     notes: list[str] = field(default_factory=list)
     mentioned: set[str] = field(default_factory=set)
     modules: dict[str, Module] = field(default_factory=dict)
+    loaded_after: dict[str, tuple[int, int]] = field(default_factory=dict)  # file -> counts of added and preloads then
+    sources: list[str] = field(default_factory=list)  # files that were read
+    stopped: bool = False  # where `stop` is loaded
     complete: bool = True
     unknown_directory: bool = False
 
@@ -137,7 +141,7 @@ class Run:
                 while self._later:
                     self._run(self._later.pop(0))
         except _Stop:
-            pass
+            self.stopped = True
         except Spent:
             self.complete = False
             self.note("the source is too long to follow to its end")
@@ -280,12 +284,13 @@ class Run:
             self.note(f"only the first {self.most_files} files were read")
             return None
         try:
-            facts = os.stat(module.path)
-            if not os.path.isfile(module.path) or facts.st_size > _LARGEST_FILE:
+            size, changed = files.stamp(module.path)
+            if not files.is_file(module.path) or size > _LARGEST_FILE:
                 why = "it is too large"
             else:
-                self._evaluator.spend(facts.st_size // 100)
-                tree, mentioned = _parsed(module.path, facts.st_mtime_ns, facts.st_size)
+                self._evaluator.spend(size // 100)
+                self.sources.append(module.path)
+                tree, mentioned = _parsed(module.path, changed, size)
                 self.mentioned |= mentioned
                 return tree
         except OSError as error:
@@ -550,6 +555,7 @@ class Run:
             path = value
             with contextlib.suppress(ValueError):
                 path = absolute(value)
+            self.loaded_after.setdefault(os.path.normcase(path), (len(self.added), len(self.preloads)))
             if all(os.path.normcase(one.path) != os.path.normcase(path) for one in self.preloads):
                 self.preloads.append(Preload(path, how, source))
             if path.lower().endswith(".pyd"):
@@ -600,8 +606,7 @@ def _parsed(path: str, _changed: int, _size: int) -> tuple[ast.Module, frozenset
 
     Raises OSError, and what ast.parse raises.
     """
-    with open(path, "rb") as file:
-        source = file.read()
+    source = files.content(path)
     names = re.findall(rb"[\w.-]{1,99}\.libs\b", source) if b".libs" in source else []
     return ast.parse(source), frozenset(name.decode().lower() for name in names)
 

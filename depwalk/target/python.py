@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from depwalk import image, tables
@@ -114,6 +115,7 @@ def running(base_executable: str) -> Python:
     )
 
 
+@cache
 def assumed(minor: int, architecture: str = "x64", *, free_threaded: bool = False) -> Python:
     """A CPython from python.org that is not there: its directory holds what such an installation brings."""
     version, t = f"3{minor}", "t" if free_threaded else ""

@@ -60,6 +60,7 @@ class Windows:
         )
 
 
+@cache
 def named(name: str) -> Windows:
     """A Windows version by the name that --windows takes. Raises ValueError with a sentence for a person."""
     match = _PATTERN.fullmatch(name)
