@@ -140,7 +140,9 @@ class File:
             if counts.dlls <= dll_room and counts.symbols <= symbol_room:
                 break
             dll_room, symbol_room = max(counts.dlls, 1), max(counts.symbols, 1)
-        self._symbols[directory] = symbols
+        kept = ffi.new("dw_symbol[]", counts.symbols)  # what was made for the largest is too much for most
+        ffi.memmove(kept, symbols, counts.symbols * _SYMBOL.size)
+        self._symbols[directory] = kept
         return [
             Dll(self._text(offset, length), first, count, bool(skipped), bool(bound))
             for offset, length, first, count, skipped, bound in _rows(_IMPORT, dlls, counts.dlls)

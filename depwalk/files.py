@@ -180,7 +180,8 @@ def content(path: str, most: int = -1) -> bytes:
     inside = _inside(path)
     if inside is not None:
         archive, name = inside
-        return archive.read(name, None if most < 0 else most)
+        inner: bytes = archive.read(name, None if most < 0 else most)
+        return inner
     with open(core.extended_path(path), "rb") as file:
         found: bytes = file.read(most)
         return found

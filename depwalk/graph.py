@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EdgeKind = Literal["import", "delay", "forward", "clr"]
 MAX_MODULES = 20_000
 MAX_FORWARDS = 32  # hops the loader follows (windows-loader 1.8)
-SEARCH_FLAGS = 0x7F00  # of DependentLoadFlags, for a module's direct imports only; Wine ignores them (1.3, 4)
+SEARCH_FLAGS = 0x1F00  # of DependentLoadFlags, for direct imports only; Wine ignores them (1.3, 4)
 
 
 @dataclass(frozen=True)
@@ -296,7 +296,7 @@ class _Start:
 
 @files.remembered
 def _before(start: _Start) -> dict[str, Resolution]:
-    """What a process has loaded before anything of a package is: its Python, and DLLs of Windows (windows-loader 1.4)."""
+    """What a process has loaded before any package: its Python, and DLLs of Windows (windows-loader 1.4)."""
     target = start.target
     places = [(_directory(path, target), os.path.basename(path)) for path in target.loaded]
     if target.python is not None:

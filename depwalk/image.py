@@ -246,7 +246,8 @@ class Image:
         key = (imported.kind, imported.first, exporter.file)
         if key not in self.file.matches:
             self.file.matches[key] = self._match(imported, exporter)
-        return self.file.matches[key]
+        found: tuple[list[Binding], list[Binding]] = self.file.matches[key]
+        return found
 
     def _match(self, imported: Import, exporter: Image) -> tuple[list[Binding], list[Binding]]:
         missing, forwarded = [], []

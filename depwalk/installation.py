@@ -58,7 +58,7 @@ def of_files(paths: Iterable[str], *, hashed: bool) -> tuple[Installation, ...]:
 
 def _inspect(folder: str, to_hash: list[str], extra: list[str]) -> Installation:
     distribution, site = wheel.read(folder), os.path.dirname(folder)
-    others = tuple(_others(distribution, site))
+    others = _others(folder)
     comparable = not others and distribution.installer != "conda"
     found = _compared(folder, site, frozenset(map(os.path.normcase, to_hash))) if comparable else []
     return Installation(
@@ -117,9 +117,10 @@ def _sha256(path: str) -> str:
     return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
 
 
-def _others(distribution: Distribution, site: str) -> Iterator[Distribution]:
-    for folder in wheel.metadata_folders(site):
-        name = os.path.basename(folder).partition("-")[0]
-        same = folder != distribution.folder and wheel.normalised(name) == wheel.normalised(distribution.name)
-        if same and files.is_file(os.path.join(folder, "RECORD")):
-            yield wheel.read(folder)
+@files.remembered
+def _others(folder: str) -> tuple[Distribution, ...]:
+    """Further metadata of the distribution that a folder is about."""
+    wanted = wheel.normalised(os.path.basename(folder).partition("-")[0])
+    others = (other for other in wheel.metadata_folders(os.path.dirname(folder)) if other != folder)
+    same = (other for other in others if wheel.normalised(os.path.basename(other).partition("-")[0]) == wanted)
+    return tuple(wheel.read(other) for other in same if files.is_file(os.path.join(other, "RECORD")))

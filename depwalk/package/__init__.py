@@ -10,10 +10,11 @@ import contextlib
 import os
 import re
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from depwalk import files
+from depwalk import files, wheel
 from depwalk.package.places import Finder, extensions_below, standard_modules
 from depwalk.package.run import Added, Preload, Run
 
@@ -25,8 +26,8 @@ __all__ = ["Added", "Extension", "Found", "Package", "PackageNotFound", "Preload
 # Of one file's import: what it adds to the search is near the top of its packages, and of those that these import.
 _MOST_FILES = 1000
 _DEEPEST_IN_OTHERS = 2
+_MOST_TURNS = 4  # for different files of one package, each to where that is loaded
 _LONGEST_PTH = 65_536  # characters
-_LONGEST_RECORD = 100_000
 
 
 class PackageNotFound(ValueError):  # noqa: N818  (as FileNotFound)
@@ -87,20 +88,26 @@ class Found:
 
 
 def directories_for(
-    path: str, *, prefix: str | None = None, minor: int | None = None, architecture: str | None = None
+    path: str,
+    *,
+    prefix: str | None = None,
+    minor: int | None = None,
+    architecture: str | None = None,
+    wanted: Sequence[Sequence[str]] = (),
 ) -> Package:
     """What is added to the DLL search before the extension or DLL at `path` is loaded, by importing it.
 
-    It would be imported by Python 3.`minor` for `architecture` ("x64", "x86", "arm64") with this `prefix`; what depends
-    on one that is not given stays undecided or unknown.
+    `wanted`, if it is given, has for each DLL that is asked about the files that would do: no more than what makes one
+    of each be found is looked for. It would be imported by Python 3.`minor` for `architecture` ("x64", "x86", "arm64")
+    with this `prefix`; what depends on one that is not given stays undecided or unknown.
     """
     full = os.path.abspath(path)
-    site = _site_of(full)
+    site = _site_of(os.path.dirname(full))
     *folders, file = os.path.relpath(full, site).split(os.sep)
     is_module = file.lower().endswith(".pyd") and all(folder.isidentifier() for folder in folders)
     name = ".".join([*folders, file.partition(".")[0]]) if is_module else _package_of(site, folders)
     package = name.rpartition(".")[0] if is_module else name
-    run = _imports_of(site, package, prefix, minor, architecture).until(name, name if is_module else full)
+    run = _imports_of(site, package, prefix, minor, architecture).until(name, name if is_module else full, wanted)
     added, preloads = _at(run, name, full)
     added = [*added, *_conventions(run, name.partition(".")[0])]
     return Package(
@@ -123,7 +130,7 @@ def _imports_of(
 
 
 class _ImportsOfPackage:
-    """The imports of a package's files, which share what runs before them: it is followed twice at most."""
+    """The imports of a package's files, which share what runs before them."""
 
     def __init__(
         self, site: str, package: str, prefix: str | None, minor: int | None, architecture: str | None
@@ -132,18 +139,22 @@ class _ImportsOfPackage:
         self.sites, self.imports = _with_pth((site,))
         self.python = prefix, minor, architecture
         self.run: Run | None = None
+        self.turns = 0
 
-    def until(self, name: str, stop: str) -> Run:
-        """The import of `name`, followed at least to where the module or file `stop` is loaded."""
-        if self.run is None:
-            self.run = self._follow(name, stop)
-        elif self.run.stopped and not _is_reached(self.run, stop):
-            self.run = self._follow(self.package, "")
+    def until(self, name: str, stop: str, wanted: Sequence[Sequence[str]]) -> Run:
+        """The import of `name`, followed at least to where the module or file `stop` is loaded, or `wanted` found."""
+        while self.run is None or not self._is_enough(self.run, stop, wanted):
+            self.turns += 1
+            last = self.turns > _MOST_TURNS
+            self.run = self._follow(self.package, "", ()) if last else self._follow(name, stop, wanted)
         return self.run
 
-    def _follow(self, name: str, stop: str) -> Run:
+    def _is_enough(self, run: Run, stop: str, wanted: Sequence[Sequence[str]]) -> bool:
+        return not run.stopped or _is_reached(run, stop) or bool(wanted and run.has(wanted))
+
+    def _follow(self, name: str, stop: str, wanted: Sequence[Sequence[str]]) -> Run:
         prefix, minor, architecture = self.python
-        run = Run(self.sites, Finder(minor, architecture), prefix, minor, architecture, stop)
+        run = Run(self.sites, Finder(minor, architecture), prefix, minor, architecture, stop, wanted=wanted)
         run.most_files, run.deepest_in_others = _MOST_FILES, _DEEPEST_IN_OTHERS
         if name:
             run.follow(*self.imports, name)
@@ -258,9 +269,9 @@ def _is_below(path: str, directory: str) -> bool:
     return path == directory or path.startswith(os.path.join(directory, ""))
 
 
-def _site_of(path: str) -> str:
-    """The directory from which a file is imported: site-packages, an unpacked wheel, or what holds its package."""
-    directory = os.path.dirname(path)
+@files.remembered
+def _site_of(directory: str) -> str:
+    """The directory from which files are imported: site-packages, an unpacked wheel, or what holds their package."""
     outermost = directory
     while True:
         if files.is_file(os.path.join(directory, "__init__.py")):
@@ -272,6 +283,13 @@ def _site_of(path: str) -> str:
         if parent == directory:
             return outermost
         directory = parent
+
+
+def top_of(path: str) -> tuple[str, str]:
+    """Where a file is imported from, and the top-level package it is of: numpy for what is in numpy.libs, too."""
+    site = _site_of(os.path.dirname(path))
+    top = path[len(site) + 1 :].partition(os.sep)[0]
+    return site, top.removesuffix(".libs")
 
 
 def _package_of(site: str, folders: list[str]) -> str:
@@ -305,9 +323,9 @@ def _conventions(run: Run, package: str) -> list[Added]:
     """
     found = []
     for site in run.sites:
-        for name in _names(site):
+        for name in (name for name in _names(site) if name.lower().endswith(".libs")):
             directory = os.path.join(site, name)
-            if not name.lower().endswith(".libs") or not files.is_directory(directory):
+            if not files.is_directory(directory):
                 continue
             known = any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in run.added)
             told = name.lower() in run.mentioned and not run.unknown_directory
@@ -322,12 +340,10 @@ def _belongs(site: str, distribution: str, package: str) -> bool:
         return True
     for folder in _distributions(site):
         if _canonical(folder.partition("-")[0]) == _canonical(distribution):
-            record = os.path.join(site, folder, "RECORD")
-            with contextlib.suppress(OSError):
-                lines = islice(files.text(record).splitlines(), _LONGEST_RECORD)
-                return any(line.lstrip('"').startswith(package + "/") for line in lines)
+            return package.lower() in wheel.listed_in(os.path.join(site, folder))[1]
     return False
 
 
+@lru_cache(maxsize=4096)
 def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "_", name).lower()

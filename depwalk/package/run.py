@@ -31,7 +31,7 @@ from depwalk.package.evaluate import (
 from depwalk.package.places import Finder, Place, former_modules, standard_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _MOST_PARSED = 512  # files of which the syntax is kept
 _LARGEST_FILE = 2_000_000
@@ -91,9 +91,10 @@ class _Stop(Exception):  # noqa: N818  (it is no error)
 
 @dataclass
 class Run:
-    """One import, followed. It ends where the module or file `stop` is loaded.
+    """One import, followed. It ends where the module or file `stop` is loaded, or where each of `wanted` can be found.
 
-    Read are `most_files` at most, and of other top-level packages only what their imports nest to `deepest_in_others`.
+    `wanted` has for each DLL the files that would do: the directory of one is added, or it is loaded. Read are
+    `most_files` at most, and of other top-level packages only what their imports nest to `deepest_in_others`.
     """
 
     sites: tuple[str, ...]
@@ -105,6 +106,7 @@ class Run:
     most_files: int = 3000
     deepest_in_others: int | None = None
     most: int = 1000
+    wanted: Sequence[Sequence[str]] = ()
 
     added: list[Added] = field(default_factory=list)
     preloads: list[Preload] = field(default_factory=list)
@@ -543,6 +545,7 @@ class Run:
                 known = True
                 if all(os.path.normcase(one.directory) != os.path.normcase(directory) for one in self.added):
                     self.added.append(Added(directory, "os.add_dll_directory", source))
+                    self._stop_if_enough()
         if not known:
             self.unknown_directory = True
             self.note(f"{source} adds a directory that the source alone does not tell")
@@ -562,6 +565,20 @@ class Run:
                 self._reach(self._module_at(path), path, source)
             elif os.path.normcase(path) == os.path.normcase(self.stop):
                 raise _Stop
+            self._stop_if_enough()
+
+    def has(self, wanted: Sequence[Sequence[str]]) -> bool:
+        """Whether each DLL can be found: see `wanted`."""
+        added = {os.path.normcase(one.directory) for one in self.added}
+        loaded = {os.path.normcase(one.path) for one in self.preloads}
+        return all(
+            any(os.path.normcase(os.path.dirname(path)) in added or os.path.normcase(path) in loaded for path in paths)
+            for paths in wanted
+        )
+
+    def _stop_if_enough(self) -> None:
+        if self.wanted and self.has(self.wanted):
+            raise _Stop
 
     def _import_by_call(
         self, how: str, args: list[Values], named: dict[str, Values], module: Module, source: str
