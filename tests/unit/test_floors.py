@@ -43,6 +43,7 @@ FLOORS = (
     "cpu",
     "installation",
     "wheel",
+    "archive",
     "core",
     "_binding",
     "tables",
