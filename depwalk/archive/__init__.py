@@ -69,6 +69,7 @@ class Archive:
         self._scratch = ""
         self._remover: weakref.finalize[..., Archive] | None = None
         self._odd: dict[str, list[str]] = {}  # what is wrong -> names
+        self._lost: set[str] = set()  # names of entries that are no members
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its writer
             raise UnreadableArchive("it is no file")
         self._file = io.FileIO(path)
@@ -142,6 +143,7 @@ class Archive:
             if fault or entry.is_folder:
                 if fault or entry.size:
                     self._note(fault or _FULL_FOLDERS, entry.name)
+                self._lost.add(entry.name.lower())
                 continue
             if entry.is_link:
                 self._note(_LINKS, entry.name)
@@ -149,7 +151,9 @@ class Archive:
             if key in chosen:
                 former = chosen[key][0]
                 self._note(_TWICE if former.name == place.name else _TWO_CASES, place.name)
-                if former.name != former.written and place.name == place.written:
+                moved = former.name != former.written and place.name == place.written
+                self._lost.add((place if moved else former).written.lower())
+                if moved:
                     continue
             chosen[key] = (place, entry, refused)
         return chosen
@@ -229,7 +233,8 @@ class Archive:
             yield "its RECORD cannot be read: it is no table of names, hashes and sizes"
             return
         members = {place.written.lower(): entry.size for place, entry, _ in self._files.values()}
-        absent = [row[0] for key, row in sizes.items() if key not in members and not key.endswith("/")]
+        known = members.keys() | self._lost
+        absent = [row[0] for key, row in sizes.items() if key not in known and not key.endswith("/")]
         differing = [row[0] for key, row in sizes.items() if key in members and _differs(row, members[key])]
         unlisted = [key for key in members if key.endswith(_BINARIES) and key not in sizes]
         if absent:

@@ -62,17 +62,9 @@ class Entry(NamedTuple):
     packed: int  # bytes in the archive
     size: int  # bytes unpacked
     offset: int  # of the header in front of its data, in the file
+    end: int  # of its data, at least: the header in front of them may hold more than its name
+    is_folder: bool
     is_link: bool
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether it names a directory."""
-        return self.raw[-1:] == b"/"
-
-    @property
-    def end(self) -> int:
-        """Where its data end at least: the header in front of them may hold more than its name."""
-        return self.offset + _LOCAL.size + len(self.raw) + self.packed
 
 
 class Listing(NamedTuple):
@@ -114,7 +106,7 @@ def listing(file: FileIO) -> Listing:
 
 def refusals(entries: Sequence[Entry], end: int) -> list[str]:
     """Why each entry is not read, for a person; empty for one that can be. `end` is that of all data."""
-    overlapping = _overlapping(entries)
+    overlapping = _overlapping(entries, end)
     return [OVERLAPS if at in overlapping else _refusal(entry, end) for at, entry in enumerate(entries)]
 
 
@@ -230,7 +222,7 @@ def _what_it_is(beginning: bytes) -> str:
     if not beginning:
         return "it is empty"
     if beginning == _LOCAL_MARK:
-        return "it is cut off: the record at the end of every zip archive is missing"
+        return "the record at the end of every zip archive is missing: it is cut off or damaged"
     return "it is no zip archive"
 
 
@@ -258,7 +250,10 @@ def _entries(directory: bytes, prefix: int) -> Iterator[Entry]:
         name, fault = _decoded(raw, flags)
         if second and second != name:
             fault = fault or TWO_NAMES
-        yield Entry(raw, name, fault, flags, method, crc, packed, size, offset + prefix, stat.S_ISLNK(mode))
+        offset += prefix
+        end = offset + _LOCAL.size + name_length + packed
+        is_folder, is_link = raw.endswith(b"/"), stat.S_ISLNK(mode)
+        yield Entry(raw, name, fault, flags, method, crc, packed, size, offset, end, is_folder, is_link)
 
 
 def _decoded(raw: bytes, flags: int) -> tuple[str, str]:
@@ -302,16 +297,21 @@ def _second_name(extra: dict[int, bytes], raw: bytes) -> str:
     return field[5:].decode("utf-8", "replace")
 
 
-def _overlapping(entries: Sequence[Entry]) -> set[int]:
-    """The indexes of entries whose data overlap: in the order of their offsets, each with the one that ends last."""
+def _overlapping(entries: Sequence[Entry], end: int) -> set[int]:
+    """The indexes of entries whose data overlap: in the order of their offsets, each with the one that ends last.
+
+    Those that reach beyond all data count for nothing: they are not read, and would take the healthy ones with them.
+    """
     found: set[int] = set()
-    order = sorted((entry.offset, at) for at, entry in enumerate(entries) if entry.packed or not entry.is_folder)
+    spans = sorted((entry.offset, entry.end, at) for at, entry in enumerate(entries) if not entry.is_folder)
     last, last_end = -1, -1
-    for offset, at in order:
+    for offset, its_end, at in spans:
+        if its_end > end:
+            continue
         if offset < last_end:
             found.update((at, last))
-        if entries[at].end > last_end:
-            last, last_end = at, entries[at].end
+        if its_end > last_end:
+            last, last_end = at, its_end
     return found
 
 
