@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import itertools
 import os
 import shutil
 import stat
@@ -29,7 +30,7 @@ __all__ = ["Archive", "Member", "UnreadableArchive"]
 
 MEMORY = 32 << 20  # bytes of contents that are kept; those above lie in temporary files
 MOST_UNPACKED = 8 << 30  # bytes of one archive: twice what the largest wheels hold
-LARGEST_RECORD = 8 << 20  # bytes: a hundred for each of 80,000 files
+LARGEST_RECORD, LONGEST_RECORD = 8 << 20, 200_000  # bytes and lines: the largest ones have some 30,000 of a hundred
 MOST_DIRECTORY_TEXT = 16 << 20  # characters: the names of directories grow with the square of their depth
 _DIRECTORY_COST = 64  # characters that each directory counts for besides, as it takes memory whatever its name
 _SHOWN, _SHOWN_LENGTH = 5, 80  # names in one sentence, and characters of each
@@ -143,7 +144,7 @@ class Archive:
             if fault or entry.is_folder:
                 if fault or entry.size:
                     self._note(fault or _FULL_FOLDERS, entry.name)
-                self._lost.add(entry.name.lower())
+                self._lost.add(entry.name.replace("\\", "/").lower())
                 continue
             if entry.is_link:
                 self._note(_LINKS, entry.name)
@@ -221,30 +222,38 @@ class Archive:
     def _record(self, name: str) -> Iterator[str]:
         """RECORD against the members: what is not there, has another size, or is not listed."""
         try:
-            text = self.read(name, LARGEST_RECORD).decode("utf-8", "replace")
+            data = io.BytesIO(self.read(name, LARGEST_RECORD))
         except OSError as error:
             yield f"its RECORD cannot be read: {error.strerror}"
             return
-        is_whole = self.members[name.lower()].size <= LARGEST_RECORD
-        lines = text.splitlines() if is_whole else text.splitlines()[:-1]
+        members = {place.written.lower(): entry.size for place, entry, _ in self._files.values()}
+        listed: set[str] = set()
+        absent: list[str] = []
+        differing: list[str] = []
+        lines = io.TextIOWrapper(data, encoding="utf-8", errors="replace", newline="")
         try:
-            sizes = {row[0].replace("\\", "/").lower(): row for row in csv.reader(lines) if row}
+            for row in csv.reader(itertools.islice(lines, LONGEST_RECORD)):
+                key = row[0].replace("\\", "/").lower() if row else ""
+                if key in members:
+                    listed.add(key)
+                    if _differs(row, members[key]):
+                        differing.append(row[0])
+                elif key and key[-1] != "/" and key not in self._lost:
+                    absent.append(row[0])
         except csv.Error:
             yield "its RECORD cannot be read: it is no table of names, hashes and sizes"
             return
-        members = {place.written.lower(): entry.size for place, entry, _ in self._files.values()}
-        known = members.keys() | self._lost
-        absent = [row[0] for key, row in sizes.items() if key not in known and not key.endswith("/")]
-        differing = [row[0] for key, row in sizes.items() if key in members and _differs(row, members[key])]
-        unlisted = [key for key in members if key.endswith(_BINARIES) and key not in sizes]
-        if absent:
-            yield f"files that its RECORD lists, and that are not there: {_some(absent)}"
-        if differing:
-            yield f"files that have another size than its RECORD says: {_some(differing)}"
+        is_whole = not lines.read(1) and self.members[name.lower()].size <= LARGEST_RECORD
+        unlisted = [key for key in members if key.endswith(_BINARIES) and key not in listed]
         if not is_whole:
-            yield f"its RECORD is larger than {LARGEST_RECORD:,} bytes, and was compared up to there"
-        elif unlisted:
-            yield f"DLLs, programs and extension modules that its RECORD does not list: {_some(unlisted)}"
+            yield f"its RECORD has over {LARGEST_RECORD:,} bytes or {LONGEST_RECORD:,} lines: the rest was not read"
+        for what, found in (
+            ("files that its RECORD lists, and that are not there", absent),
+            ("files that have another size than its RECORD says", differing),
+            ("DLLs, programs and extension modules that its RECORD does not list", unlisted if is_whole else []),
+        ):
+            if found:
+                yield f"{what}: {_some(found)}"
 
 
 def _directories(files: Iterable[str]) -> dict[str, dict[str, str]]:

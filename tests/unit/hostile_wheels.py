@@ -113,7 +113,7 @@ def healthy(
 
 def record_of(parts: Iterable[Part]) -> str:
     """A RECORD that lists everything once; members with a hostile name have no line."""
-    names = {part.raw.decode("latin-1"): part for part in parts}
+    names = {part.raw.decode("latin-1"): part for part in parts if not part.raw.endswith(b".dist-info/RECORD")}
     lines = [f"{name},,{len(part.data)}\n" for name, part in names.items() if name.isprintable() and name[-1:] != "/"]
     return "".join([*lines, f"{INFO}/RECORD,,\n"])
 
@@ -303,7 +303,12 @@ _put("a RECORD with a file that is not there", "not there", record=record_of(hea
 _put("a RECORD with another size", "another size", record=record_of(healthy()).replace(f",{len(PE)}", ",7"))
 _put("a RECORD with a size of 5,000 digits", "another size", record=f"{EXTENSION},,{'9' * 5000}\n")
 _put("a RECORD without a DLL", "does not list", Part("evil/x.dll", PE), record=record_of(healthy()))
-_put("a RECORD of 9 MiB", "compared up to", record=record_of(healthy()) + "evil/__init__.py,,\n" * (1 << 19))
+_put(
+    "a RECORD of 9 MiB",
+    "was not read",
+    record=record_of(healthy()) + ("evil/__init__.py," + " " * 80 + ",\n") * 100_000,
+)
+_put("a RECORD of a million lines", "was not read", record=record_of(healthy()) + "x\n" * 1_000_000)
 _put("a RECORD that is no table", "no table", record='"' + "x" * 200_000)
 _put("no RECORD", "RECORD", without=["RECORD"])
 _put("no WHEEL", "WHEEL", without=["WHEEL"])
