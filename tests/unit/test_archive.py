@@ -302,12 +302,8 @@ def test_more_members_than_a_wheel_has_are_not_counted_to_the_end(wheel: Path, m
         Archive(str(wheel))
 
 
-def test_a_directory_of_1_gib_is_not_read(wheel: Path) -> None:
-    end = zipped([], end={"size": 1 << 30})
-    with wheel.open("wb") as file:
-        file.truncate(1 << 30)
-        file.seek(1 << 30)
-        file.write(end)
+def test_a_directory_of_20_mib_is_not_read(wheel: Path) -> None:
+    wheel.write_bytes(bytes(20 * MIB) + zipped([], end={"size": 20 * MIB}))
     with little_memory(MIB), pytest.raises(UnreadableArchive, match="more than are read"):
         Archive(str(wheel))
 
