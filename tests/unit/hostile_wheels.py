@@ -308,7 +308,7 @@ _put(
     "was not read",
     record=record_of(healthy()) + ("evil/__init__.py," + " " * 80 + ",\n") * 100_000,
 )
-_put("a RECORD of a million lines", "was not read", record=record_of(healthy()) + "x\n" * 1_000_000)
+_put("a RECORD of 250,000 lines", "was not read", record=record_of(healthy()) + "x\n" * 250_000)
 _put("a RECORD that is no table", "no table", record='"' + "x" * 200_000)
 _put("no RECORD", "RECORD", without=["RECORD"])
 _put("no WHEEL", "WHEEL", without=["WHEEL"])
