@@ -216,7 +216,7 @@ class Database:
                 f"{self.path}: was written by {which} version of depwalk (schema {version}; this one reads {VERSION})"
             )
         # What is not committed stays in memory: to spill it, readers would have to be gone.
-        for pragma in ("foreign_keys = ON", "journal_mode = DELETE", "cache_spill = OFF"):
+        for pragma in ("foreign_keys = ON", "journal_mode = DELETE", "cache_spill = OFF", "cache_size = -65536"):
             self._connection.execute(f"PRAGMA {pragma}")
 
     def _make(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from depwalk.bulk.rows import Case, File, Row, Unit
-    from depwalk.bulk.stored import Known
+    from depwalk.bulk.stored import Known, StoredFile
 
     Listed = Callable[[Sequence[File], Sequence[Unit]], None]
     Facts = tuple[int | None, int | None]
@@ -35,8 +35,8 @@ class Earlier:
 
     One holds as long as the file is the same, and of all that it depended on nothing has changed: the modules of its
     tree, which files there are with a name that occurs in its tree, and its sources. Those that depend on this machine
-    never hold: what the loader said, and what was asked for the live Windows or processor, or for an interpreter, a drive
-    or a processor by its path.
+    never hold: what the loader said, and what was asked for the live Windows or processor, or for an interpreter, a
+    drive or a processor by its path.
     """
 
     def __init__(
@@ -50,10 +50,13 @@ class Earlier:
         self._wheels: dict[tuple[int, int], list[tuple[int, Row]]] = {}
         self._handed: dict[tuple[str, Case], int] = {}
         self._listed = listed
+        self._asked: File | None = None
+        self._stored: StoredFile | None = None
 
     def prepare(self, files: Sequence[File], wheels: Sequence[Unit] = ()) -> None:
         """Look at what there is now: every file of the scan, those in wheels excepted, and every wheel. Once."""
         self._listed(files, wheels)
+        self._asked = None
         outside = [file for file in files if file.unit.kind != "wheel"]
         preparation = _Preparation(self._connection, self._known, outside, wheels)
         candidates = preparation.candidates(self._runs)
@@ -70,10 +73,11 @@ class Earlier:
 
     def find(self, file: File, case: Case) -> Row | None:
         """What was found for a file in a case, if it still holds."""
-        stored_file, stored_case = self._known.match(file), self._known.cases.get(case)
-        if stored_file is None or stored_case is None:
+        if file is not self._asked:  # one file is asked for in every case
+            self._asked, self._stored = file, self._known.match(file)
+        if self._stored is None:
             return None
-        return self._hand_out(self._files.get((stored_file.id, stored_case)))
+        return self._hand_out(self._files.get((self._stored.id, self._known.cases.get(case, 0))))
 
     def wheel(self, unit: Unit, cases: Sequence[Case]) -> list[Row] | None:
         """What was found for all files of a wheel in all cases, if all of it still holds."""
