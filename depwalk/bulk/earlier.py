@@ -178,7 +178,7 @@ class _Preparation:
             asked_again = judged.unreadable or judged.basis == "loader" or judged.case in live
             if asked_again or judged.source_set in sets or judgement in by_run[run]:
                 found.add(judgement)
-        return found
+        return found | self._without_importer(candidates, found)
 
     def rows(self, candidates: Mapping[int, _Candidate], *, trees: bool) -> dict[int, Row]:
         """They as rows."""
@@ -196,6 +196,28 @@ class _Preparation:
 
     # ---- what has changed
 
+    def _without_importer(self, candidates: Mapping[int, _Candidate], outdated: set[int]) -> set[int]:
+        """DLLs that were judged with a file that needs them, and of whose importers none holds in that case."""
+        parts = {
+            number: (judged.case, self._known.file_of[judged.file])
+            for number, (judged, _, _) in candidates.items()
+            if judged.verdict is None and self._known.file_of[judged.file].kind == "dll" and number not in outdated
+        }
+        names = {base_name(file.path) for _, file in parts.values()}
+        reached, have_trees = set(), set()
+        for marks, values in in_chunks(sorted(names)):
+            query = f"SELECT judgement_id, position, path FROM modules WHERE dll IN ({marks})"  # noqa: S608  (marks only)
+            for number, position, path in self._connection.execute(query, values):
+                if position == 0:
+                    have_trees.add(number)
+                elif number in candidates and number not in outdated and number not in parts:
+                    reached.add((candidates[number].judged.case, stored.text(path or "")))
+        return {
+            number
+            for number, (case, file) in parts.items()
+            if number in have_trees and (case, file.path) not in reached
+        }
+
     def _outdated_since(self, run: int) -> set[int]:
         """Judgements with a name in their tree that does not stand for the same files as in the listing of a run."""
         listing_id = self._connection.execute("SELECT listing_id FROM runs WHERE id = ?", (run,)).fetchone()[0]
@@ -204,14 +226,35 @@ class _Preparation:
         changed = files.symmetric_difference(self._files)
         changed.update(number for number, file in self._known.file_of.items() if file.unit in gone)
         names = self._new_names | {base_name(self._known.file_of[number].path) for number in changed}
-        found: set[int] = set()
+        found = self._beside(names)
         for marks, values in in_chunks(sorted(names)):
             for table in ("modules", "edges"):
-                query = f"SELECT judgement_id FROM {table} WHERE dll IN ({marks})"  # noqa: S608  (a name of ours)
+                query = f"SELECT judgement_id FROM {table} WHERE dll IN ({marks})"  # noqa: S608  (names of ours)
                 found.update(number for (number,) in self._connection.execute(query, values))
-        if self._new_wheels or self._wheels - wheels:  # one of them may have what was missing
-            found |= self._with_status("missing")
+        if self._new_wheels or self._wheels != wheels:  # one may have what was missing, or stand in for another
+            found |= self._with_status("missing") | self._with_other_wheels()
         return found
+
+    def _beside(self, names: set[str]) -> set[int]:
+        """Judgements of extension modules that may be there for another Python too: a.cp311-win_amd64.pyd, a.pyd."""
+        modules = {name.partition(".")[0] for name in names if name.endswith(".pyd")}
+        if not modules:
+            return set()
+        return {
+            number
+            for number, file in self._connection.execute("SELECT id, file_id FROM judgements")
+            if base_name(self._known.file_of[file].path).partition(".")[0] in modules
+        }
+
+    def _with_other_wheels(self) -> set[int]:
+        """Judgements of files in wheels with a module that is none of the wheel's own: another wheel brought it."""
+        query = """SELECT DISTINCT m.judgement_id FROM units u
+            JOIN files f ON f.unit_id = u.id
+            JOIN judgements j ON j.file_id = f.id
+            JOIN modules m ON m.judgement_id = j.id
+            WHERE u.kind = 'wheel' AND substr(m.path, 1, length(u.path)) = u.path
+            AND NOT EXISTS (SELECT 1 FROM files o WHERE o.path = m.path AND o.unit_id = u.id)"""
+        return {number for (number,) in self._connection.execute(query)}
 
     def _with_status(self, status: str) -> set[int]:
         """Judgements with such a module."""

@@ -464,6 +464,46 @@ def test_trees_come_on_request(tree: Tree) -> None:
         assert earlier.find(tree.files[0], TEN) == replace(tree.rows[0], reused=True)
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_extension_module_for_another_python_beside_it_matters(gone: bool, tree: Tree) -> None:
+    other = replace(tree.files[0], path=str(tree.site / "A.cp312-win_amd64.pyd"))
+    tree.files += [other] if gone else []
+    tree.rows = [Row(tree.files[0], TEN, None, reason="it is for another Python, and another is there")]
+    assert [tree.scan(), tree.scan()] == [0, 1]
+    tree.files = [file for file in tree.files if file != other] if gone else [*tree.files, other]
+    assert tree.scan() == 0
+
+
+def test_a_dll_that_was_judged_with_a_file_holds_as_long_as_that_does(tree: Tree) -> None:
+    dll = tree.file("own.dll")
+    part = Row(
+        dll, TEN, None, nodes=(module("own.dll", dll.path, depth=0),), reason="judged with a.pyd, which needs it"
+    )
+    tree.rows.append(part)
+    assert [tree.scan(), tree.scan()] == [0, 2]
+    tree.write(tree.site / "other.dll", "22")
+    tree.list()
+    assert tree.scan() == 2
+    tree.write(tree.site / "a.pyd", "22")
+    tree.list()
+    tree.rows[0] = tree.row()
+    assert [tree.scan(), tree.scan()] == [0, 2]
+    del tree.rows[0]
+    tree.files = [file for file in tree.files if not file.path.endswith("a.pyd")]
+    assert tree.scan() == 0
+
+
+def test_a_dll_that_is_for_another_architecture_holds(tree: Tree) -> None:
+    tree.rows = [Row(tree.file("own.dll"), TEN, None, reason="it is for x86, which is not what was asked about")]
+    assert [tree.scan(), tree.scan()] == [0, 1]
+
+
+def test_a_file_that_was_not_listed_is_judged_again(tree: Tree) -> None:
+    tree.scan()
+    tree.files = tree.files[1:]
+    assert tree.scan() == 0
+
+
 # ---- wheels
 
 
@@ -536,6 +576,14 @@ def test_a_new_wheel_may_have_what_was_missing(path: str) -> None:
     scan_wheels(path, [WHEEL], rows)
     assert scan_wheels(path, [WHEEL, ANOTHER], rows) == [False, False]
     assert scan_wheels(path, [WHEEL, ANOTHER], rows) == [True, True]
+
+
+def test_a_new_wheel_may_take_the_place_of_one_that_helped(path: str) -> None:
+    rows = [*wheel_rows(WHEEL, module("c.dll", WHEEL.path + "/c/c.dll")), *wheel_rows(ANOTHER)]
+    scan_wheels(path, [WHEEL, ANOTHER], rows)
+    assert scan_wheels(path, [WHEEL, ANOTHER], rows) == [True, True]
+    newer = replace(ANOTHER, path="/wheels/c-2.0-cp311-cp311-win_amd64.whl")
+    assert scan_wheels(path, [WHEEL, ANOTHER, newer], rows) == [False, True, False]
 
 
 def test_a_wheel_that_goes_takes_its_names_with_it(path: str) -> None:
