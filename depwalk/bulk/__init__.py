@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from depwalk.bulk.collect import NothingToScan, collect
+from depwalk.bulk.collect import NothingToScan, collect, site_of, usual_minor
 from depwalk.bulk.rows import Case
 
 if TYPE_CHECKING:
@@ -78,6 +78,11 @@ class Scan:
         """All that was listed; what is in wheels is not known yet."""
         return [file for listed in self.listed for file in listed.files]
 
+    def bearing(self) -> dict[str, Any]:
+        """What bears on verdicts beside cases, and is seen in the listing: the Python of most extension modules."""
+        minors = ((listed.unit.path, usual_minor(site_of(listed.files))) for listed in self.listed)
+        return {path: minor for path, minor in minors if minor is not None}
+
     def rows(self, earlier: Earlier | None = None) -> Iterator[Row]:
         """Each row; those that still hold are taken from an earlier scan."""
         for listed in self.listed:
@@ -95,7 +100,7 @@ class Scan:
         if earlier is None:
             return [(listed, listed.files) for listed in self.listed], []
         wheels = [listed.unit for listed in self.listed if listed.unit.kind == "wheel"]
-        earlier.prepare(self.files, wheels)
+        earlier.prepare([file for listed in self.listed if listed.whole for file in listed.files], wheels)
         todo: list[tuple[Listed, list[File]]] = []
         kept: list[Row] = []
         plain = self.plain_cases

@@ -6,11 +6,11 @@ What several files need is read once, as long as this process remembers it: see 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from depwalk import image, result, wheel
+from depwalk.bulk.collect import usual_minor
 from depwalk.bulk.rows import File, Link, Node, Row
 from depwalk.target import python
 from depwalk.target.choose import choose
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from depwalk.result import Result
     from depwalk.target import Target
     from depwalk.target.choose import Choice, Machine
-
-Site = dict[str, list[str]]  # of a unit: lower-case base name -> the files of that name
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,6 @@ class Judged:
     parts: dict[tuple[str, int], Row] = field(default_factory=dict)
 
 
-def site_of(listed: Sequence[File]) -> Site:
-    """The files of a unit by their base names."""
-    found: Site = {}
-    for file in listed:
-        found.setdefault(os.path.basename(file.path).lower(), []).append(file.path)
-    return found
-
-
 def judge(listed: Sequence[File], site: Mapping[str, Collection[str]] | None, question: Question) -> Judged:
     """The rows of some files of one unit, whose files are `site` as far as they are known."""
     known = {path for paths in (site or {}).values() for path in paths} | {file.path for file in listed}
@@ -73,14 +63,8 @@ def unread(file: File, reason: str, question: Question) -> list[Row]:
 def _choices(unit: Unit, site: Mapping[str, Collection[str]], question: Question) -> list[tuple[Case, Choice]]:
     """The cases, where nothing else is asked for in the Python to which a unit belongs, as far as that is known."""
     own = None if unit.kind == "wheel" else _python_of(unit.path)
-    minor = _usual_minor(site)
+    minor = usual_minor(site)
     return [(case, replace(choice, python=choice.python or own, otherwise=minor)) for case, choice in question.cases]
-
-
-def _usual_minor(site: Mapping[str, Collection[str]]) -> int | None:
-    """The CPython that most extension modules of a unit are tagged for."""
-    found = Counter(minor for name, paths in site.items() if (minor := python.tagged_for(name)) for _ in paths)
-    return found.most_common(1)[0][0] if found else None
 
 
 def _python_of(directory: str) -> str | None:
@@ -150,7 +134,7 @@ def _row(
         found.findings,
         nodes,
         links,
-        found.sources,
+        (*found.sources, *_metadata(file)),
         elapsed_ms=found.elapsed_ms,
     )
     return row, found.graph
@@ -183,6 +167,12 @@ def _not_for(file: File, own: Image, target: Target, site: Mapping[str, Collecti
     beside = (os.path.split(path) for base, paths in site.items() if base.startswith(stem) for path in paths)
     other = next((name for where, name in beside if where == folder and not target.python.passes_over(name)), "")
     return f"it is for another Python, and {other} is there for {target.python.name}" if other else ""
+
+
+def _metadata(file: File) -> tuple[str, ...]:
+    """What the distribution of a file says of it, on the disk."""
+    owner = wheel.owners([file.path]).get(file.path) if file.unit.kind != "wheel" else None
+    return tuple(os.path.join(owner.folder, name) for name in ("RECORD", "WHEEL")) if owner else ()
 
 
 def _described(file: File, own: Image, *, hashed: bool) -> File:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from depwalk.bulk.rows import Row
-    from depwalk.diagnosis import Finding
+    from depwalk.finding import Finding
 
 Outcome = Literal["loads", "fails", "unknown", "accepted", "unreadable", "part", "passed over"]
 Entry = tuple[str, str, str]  # file, code and module of a finding that is known

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from depwalk.diagnosis import Basis, Finding, Verdict
+    from depwalk.diagnosis import Basis, Verdict
+    from depwalk.finding import Finding
     from depwalk.graph import EdgeKind
     from depwalk.search import Status
 

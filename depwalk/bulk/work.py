@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from depwalk import files
 from depwalk.archive import Archive, UnreadableArchive
 from depwalk.bulk import wheels
-from depwalk.bulk.collect import KINDS
-from depwalk.bulk.judge import Judged, Question, judge, site_of, unread
+from depwalk.bulk.collect import KINDS, site_of
+from depwalk.bulk.judge import Judged, Question, judge, unread
 from depwalk.bulk.rows import File, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
-    from depwalk.bulk.judge import Site
+    from depwalk.bulk.collect import Site
     from depwalk.bulk.rows import Unit
 
 _PIECE = 32  # files that are judged in one go, so that there is progress to show
