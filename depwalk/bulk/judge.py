@@ -6,10 +6,12 @@ What several files need is read once, as long as this process remembers it: see 
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from depwalk import image, result, wheel
+from depwalk.bulk import wheels
 from depwalk.bulk.collect import usual_minor
 from depwalk.bulk.rows import File, Link, Node, Row
 from depwalk.target import python
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from depwalk.result import Result
     from depwalk.target import Target
     from depwalk.target.choose import Choice, Machine
+    from depwalk.target.python import Python
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,18 @@ def unread(file: File, reason: str, question: Question) -> list[Row]:
     return [Row(file, case, None, reason=reason, unreadable=True) for case, _ in question.cases]
 
 
+def asked_python(question: Question) -> Python | None:
+    """The Python that was asked for, None if none was."""
+    choice = question.cases[0][1]
+    return choose(None, choice, question.machine).python if choice.python else None
+
+
 def _choices(unit: Unit, site: Mapping[str, Collection[str]], question: Question) -> list[tuple[Case, Choice]]:
     """The cases, where nothing else is asked for in the Python to which a unit belongs, as far as that is known."""
-    own = None if unit.kind == "wheel" else _python_of(unit.path)
+    if unit.kind == "wheel":
+        own = wheels.python_of(unit.path, sys.version_info[1] if question.machine else None)
+    else:
+        own = _python_of(unit.path)
     minor = usual_minor(site)
     return [(case, replace(choice, python=choice.python or own, otherwise=minor)) for case, choice in question.cases]
 
@@ -182,7 +194,7 @@ def _described(file: File, own: Image, *, hashed: bool) -> File:
     version = "" if build is None else "abi3" if build.minor is None else f"3.{build.minor}"
     return replace(
         file,
-        sha256=_sha256(own) if hashed else "",
+        sha256=file.sha256 or (_sha256(own) if hashed else ""),
         distribution=distribution.name if distribution else "",
         version=distribution.version if distribution else "",
         architecture=own.architecture,

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from depwalk.graph import EdgeKind
     from depwalk.search import Status
 
+NOTHING_IN_IT = "it has no .pyd, .dll or .exe file"  # reasons why a wheel has no verdict
+NOT_FOR = "it is not for Python "
+
 UnitKind = Literal["site", "prefix", "wheel", "directory"]
 FileKind = Literal["extension", "program", "dll", "wheel"]  # a "wheel" is a file only where it could not be opened
 

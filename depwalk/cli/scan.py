@@ -74,6 +74,8 @@ def execute(options: argparse.Namespace) -> int:
 
     try:
         known = read_baseline(options.baseline) if options.baseline else frozenset()
+        if options.load and shared.machine() is None:
+            raise ValueError("--load needs Windows: this machine cannot load a DLL of Windows")
         policy = Policy(words(options.ignore), codes_in(options.fail_on), known)
         if not options.paths:
             return _compare_only(options)
