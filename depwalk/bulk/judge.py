@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from depwalk import image, result, wheel
 from depwalk.bulk import wheels
 from depwalk.bulk.collect import usual_minor
-from depwalk.bulk.rows import File, Link, Node, Row
+from depwalk.bulk.rows import JUDGED_WITH, File, Link, Node, Row
 from depwalk.target import python
 from depwalk.target.choose import choose
 
@@ -239,5 +239,5 @@ def _parts(graph: Graph, file: File, case: Case, known: set[str]) -> Iterator[Ro
                 Link(0, index, edge.kind, edge.name, edge.symbols, edge.unresolved)
                 for index, edge in enumerate(edges, 1)
             ),
-            reason=f"judged with {file.path}, which needs it",
+            reason=f"{JUDGED_WITH}{file.path}, which needs it",
         )

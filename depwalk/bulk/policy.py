@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from depwalk import choices, tables, wheel
+from depwalk.bulk.rows import JUDGED_WITH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +55,7 @@ class Policy:
 
     def _of_unjudged(self, row: Row) -> Outcome:
         if not row.unreadable:
-            return "part" if row.nodes else "passed over"
+            return "part" if row.reason.startswith(JUDGED_WITH) else "passed over"
         words = {UNREADABLE, wheel.normalised(row.file.distribution), os.path.basename(row.file.path).lower()}
         found = words & self.ignored
         self.used |= found

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 NOTHING_IN_IT = "it has no .pyd, .dll or .exe file"  # reasons why a wheel has no verdict
 NOT_FOR = "it is not for Python "
+JUDGED_WITH = "judged with "  # and of a DLL that another file of its unit needs
 
 UnitKind = Literal["site", "prefix", "wheel", "directory"]
 FileKind = Literal["extension", "program", "dll", "wheel"]  # a "wheel" is a file only where it could not be opened

@@ -74,8 +74,6 @@ def execute(options: argparse.Namespace) -> int:
 
     try:
         known = read_baseline(options.baseline) if options.baseline else frozenset()
-        if options.load and shared.machine() is None:
-            raise ValueError("--load needs Windows: this machine cannot load a DLL of Windows")
         policy = Policy(words(options.ignore), codes_in(options.fail_on), known)
         if not options.paths:
             return _compare_only(options)
@@ -83,6 +81,13 @@ def execute(options: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         print(f"depwalk: {error}", file=sys.stderr)
         return choices.USAGE
+
+
+def _can_load(options: argparse.Namespace) -> bool:
+    """Whether --load can be followed. Raises ValueError."""
+    if options.load and shared.machine() is None:
+        raise ValueError("--load needs Windows: this machine cannot load a DLL of Windows")
+    return bool(options.load)
 
 
 def _scan(options: argparse.Namespace, policy: Policy) -> int:
@@ -93,7 +98,7 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
         options.paths,
         shared.cases(options),
         machine=shared.machine(),
-        load=options.load,
+        load=_can_load(options),
         timeout=options.timeout,
         hashed=options.hash,
         jobs=options.jobs,
