@@ -123,6 +123,7 @@ class File:
         self.facts = ffi.gc(self.facts, lib.dw_close)
         self.content: Any = ffi.buffer(self.facts.data, self.facts.size)
         self._symbols: dict[int, Any] = {}  # by directory: the dw_symbol array
+        self.matches: dict[Any, Any] = {}  # for image.Image.match: what was asked before
 
     def defects(self) -> list[tuple[int, int, int]]:
         """(kind, file offset, RVA) of everything found wrong so far."""
@@ -139,7 +140,9 @@ class File:
             if counts.dlls <= dll_room and counts.symbols <= symbol_room:
                 break
             dll_room, symbol_room = max(counts.dlls, 1), max(counts.symbols, 1)
-        self._symbols[directory] = symbols
+        kept = ffi.new("dw_symbol[]", counts.symbols)  # what was made for the largest is too much for most
+        ffi.memmove(kept, symbols, counts.symbols * _SYMBOL.size)
+        self._symbols[directory] = kept
         return [
             Dll(self._text(offset, length), first, count, bool(skipped), bool(bound))
             for offset, length, first, count, skipped, bound in _rows(_IMPORT, dlls, counts.dlls)

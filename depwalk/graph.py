@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from depwalk import search, side_by_side, tables
+from depwalk import files, search, side_by_side, tables
 from depwalk.search import Process, Resolution, Rule, Status, Tried
-from depwalk.target import Directory, directory
+from depwalk.target import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EdgeKind = Literal["import", "delay", "forward", "clr"]
 MAX_MODULES = 20_000
 MAX_FORWARDS = 32  # hops the loader follows (windows-loader 1.8)
-SEARCH_FLAGS = 0x7F00  # of DependentLoadFlags, for a module's direct imports only; Wine ignores them (1.3, 4)
+SEARCH_FLAGS = 0x1F00  # of DependentLoadFlags, for direct imports only; Wine ignores them (1.3, 4)
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,11 @@ def walk(path: str, image: Image, target: Target, *, by_code: bool = False) -> G
 
     `by_code`: as code of another DLL loads it, by LoadLibrary, and not as an import does.
     """
-    directory.forget()
     return _Walk(path, image, target, search.delayed_order(target, path) if by_code else None).run()
 
 
 def of_names(importer: str, names: Sequence[str], target: Target) -> Graph:
     """The graph of what loads DLLs by name without being a file itself: a Python program that asks ctypes for them."""
-    directory.forget()
     return _Walk(importer, None, target).run(names)
 
 
@@ -157,33 +155,15 @@ class _Walk:
 
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
-        system32 = self.target.system_directories[0]
-        places = [(self._directory(path), os.path.basename(path)) for path in self.target.loaded]
-        if self.target.python is not None:
-            places = [(self.target.python.directory, name) for name in self.target.python.own_dlls()] + places
-            minor = self.target.python.minor
-            rows = tables.table("pythons.toml")["loaded"]["system"]
-            rows = [row for row in rows if row.get("since", minor) <= minor <= row.get("until", minor)]
-            places += [(system32, name) for row in rows for name in row["dlls"]]
-        for place, name in places:
-            rule = Rule("directory", "System32" if place.system else "loaded before", "windows-loader 1.4", place)
-            found = search.find(name, "", (rule,), self.process)
-            self._has_loaded(name, found)
-        for path in self.target.preloads:
+        target = self.target
+        self.process.loaded.update(_before(_Start(target)))
+        for path in target.preloads:
             name, directory = os.path.basename(path), os.path.dirname(path)
             rule = Rule("directory", "loaded by its package (inferred)", "windows-loader 1.4", Directory(directory))
-            rules = (rule,) if directory else search.by_name(self.target)
-            self._has_loaded(name, search.find(name, "", rules, self.process))
-
-    def _directory(self, path: str) -> Directory:
-        """That of a file; one of Windows's own is known as such."""
-        parent = os.path.normcase(os.path.dirname(path))
-        own = [found for found in self.target.system_directories if os.path.normcase(found.path) == parent]
-        return own[0] if own else Directory(os.path.dirname(path))
-
-    def _has_loaded(self, name: str, found: Resolution) -> None:
-        if found.status in ("found", "system"):
-            self.process.loaded.setdefault(name.lower(), found)
+            rules = (rule,) if directory else search.by_name(target)
+            found = search.find(name, "", rules, self.process)
+            if found.status in ("found", "system"):
+                self.process.loaded.setdefault(name.lower(), found)
 
     def _module(self, found: Resolution, depth: int, rules: tuple[Rule, ...], *, delayed: bool) -> int:
         """The id of a module, new or known; a new one that is there will be followed."""
@@ -192,7 +172,7 @@ class _Walk:
             return self.ids[key]
         identifier = self.ids[key] = len(self.modules)
         expand = self._is_followed(found, is_root=depth == 0)
-        name = ntpath.basename(found.path or found.name)
+        name = search.base_name(found.path or found.name)
         self.modules.append(
             Module(
                 identifier,
@@ -296,17 +276,59 @@ class _Walk:
         self.edges[index] = replace(edge, symbols=edge.symbols + 1, unresolved=merged)
 
 
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """What decides which modules a process begins with."""
+
+    target: Target
+
+    @property
+    def _key(self) -> object:
+        target = self.target
+        return id(target.windows), id(target.python), target.architecture, target.loaded
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Start) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@files.remembered
+def _before(start: _Start) -> dict[str, Resolution]:
+    """What a process has loaded before any package: its Python, and DLLs of Windows (windows-loader 1.4)."""
+    target = start.target
+    places = [(_directory(path, target), os.path.basename(path)) for path in target.loaded]
+    if target.python is not None:
+        places = [(target.python.directory, name) for name in target.python.own_dlls()] + places
+        minor = target.python.minor
+        rows = tables.table("pythons.toml")["loaded"]["system"]
+        rows = [row for row in rows if row.get("since", minor) <= minor <= row.get("until", minor)]
+        places += [(target.system_directories[0], name) for row in rows for name in row["dlls"]]
+    process = Process(target)
+    loaded: dict[str, Resolution] = {}
+    for place, name in places:
+        rule = Rule("directory", "System32" if place.system else "loaded before", "windows-loader 1.4", place)
+        found = search.find(name, "", (rule,), process)
+        if found.status in ("found", "system"):
+            loaded.setdefault(name.lower(), found)
+    return loaded
+
+
+def _directory(path: str, target: Target) -> Directory:
+    """That of a file; one of Windows's own is known as such."""
+    parent = os.path.normcase(os.path.dirname(path))
+    own = [found for found in target.system_directories if os.path.normcase(found.path) == parent]
+    return own[0] if own else Directory(os.path.dirname(path))
+
+
 def _identity(found: Resolution) -> object:
     """Files are the same if the file system says so; names without a file if they are equal (windows-loader 1.4)."""
     if found.path is None:
         return "name", found.name.lower()
     if found.image is None:
         return "assumed", found.path.lower()
-    try:
-        facts = os.stat(found.path)
-    except OSError:
-        return "path", os.path.normcase(found.path)
-    return ("file", facts.st_dev, facts.st_ino) if facts.st_ino else ("path", os.path.normcase(found.path))
+    return "file", files.identity(found.path)
 
 
 def paths_to(graph: Graph, module: Module) -> Iterable[Edge]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from depwalk import core
+from depwalk import core, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -243,6 +243,13 @@ class Image:
 
     def match(self, imported: Import, exporter: Image) -> tuple[list[Binding], list[Binding]]:
         """What the exporter does for the symbols of one import: (missing, forwarded)."""
+        key = (imported.kind, imported.first, exporter.file)
+        if key not in self.file.matches:
+            self.file.matches[key] = self._match(imported, exporter)
+        found: tuple[list[Binding], list[Binding]] = self.file.matches[key]
+        return found
+
+    def _match(self, imported: Import, exporter: Image) -> tuple[list[Binding], list[Binding]]:
         missing, forwarded = [], []
         found = self.file.match(_DIRECTORY[imported.kind], imported.first, imported.count, exporter.file)
         names = self.symbols(imported) if found else ()
@@ -276,11 +283,17 @@ class Image:
 
 def read(path: str | os.PathLike[str]) -> Image:
     """Read a PE file. Raises UnreadableFile with a sentence for a person."""
-    name = os.fspath(path)
+    return _read(os.fspath(path))
+
+
+@files.remembered
+def _read(name: str) -> Image:
     try:
-        return _image(name, core.File(name))
+        return _image(name, files.image(name))
     except core.CoreError as error:
         raise UnreadableFile(_reason(name, error)) from None
+    except OSError as error:  # of a wheel
+        raise UnreadableFile(f"{name}: {error.strerror}") from None
 
 
 def parse(data: bytes, path: str = "<memory>") -> Image:
@@ -358,8 +371,7 @@ def _reason(path: str, error: core.CoreError, start: bytes | None = None) -> str
     if error.status == core.lib.DW_TOO_LARGE:
         return f"{path}: the file is too large for this process to map"
     if start is None:
-        with open(path, "rb") as file:
-            start = file.read(16)
+        start = files.content(path, 16)
     kind = next((what for magic, what in _FOREIGN.items() if start.startswith(magic)), "not a Windows DLL or program")
     return f"{path}: {kind}" if kind.startswith("not") else f"{path}: not a Windows DLL or program but {kind}"
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from depwalk import core, wheel
+from depwalk import core, files, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,10 +58,9 @@ def of_files(paths: Iterable[str], *, hashed: bool) -> tuple[Installation, ...]:
 
 def _inspect(folder: str, to_hash: list[str], extra: list[str]) -> Installation:
     distribution, site = wheel.read(folder), os.path.dirname(folder)
-    others = tuple(_others(distribution, site))
-    rows = [] if others or distribution.installer == "conda" else list(_rows(folder, site))
-    hashed = {os.path.normcase(path) for path in to_hash}
-    found = [(row, _difference(row, hashed=os.path.normcase(row.path) in hashed)) for row in rows]
+    others = _others(folder)
+    comparable = not others and distribution.installer != "conda"
+    found = _compared(folder, site, frozenset(map(os.path.normcase, to_hash))) if comparable else []
     return Installation(
         distribution,
         site,
@@ -70,6 +69,12 @@ def _inspect(folder: str, to_hash: list[str], extra: list[str]) -> Installation:
         extra=tuple(path for path in extra if path.lower().endswith(_ENDINGS)),
         others=others,
     )
+
+
+@files.remembered
+def _compared(folder: str, site: str, hashed: frozenset[str]) -> list[tuple[_Row, str | None]]:
+    """The binaries in RECORD, and how each differs from what is there: see _difference."""
+    return [(row, _difference(row, hashed=os.path.normcase(row.path) in hashed)) for row in _rows(folder, site)]
 
 
 def _rows(folder: str, site: str) -> Iterator[_Row]:
@@ -83,20 +88,19 @@ def _rows(folder: str, site: str) -> Iterator[_Row]:
             continue
         path = os.path.normpath(os.path.join(site, *parts))
         targeted = os.path.join(site, *(part for part in parts if part != ".."))  # where pip install --target puts it
-        yield _Row(targeted if outside and os.path.isfile(targeted) else path, digest, size)
+        yield _Row(targeted if outside and files.is_file(targeted) else path, digest, size)
 
 
 def _difference(row: _Row, *, hashed: bool) -> str | None:
     """What differs, for a person; empty if nothing does, None if there is no such file."""
-    path = core.extended_path(row.path)
     try:
-        size = os.stat(path).st_size
+        size, _ = files.stamp(row.path)
     except OSError:
         return None
     if row.size.isdecimal() and int(row.size) != size:
         return f"it has {size:,} bytes, and its package's RECORD says {int(row.size):,}"
     kind, _, wanted = row.digest.partition("=")
-    if hashed and kind == "sha256" and _sha256(path) not in ("", wanted):
+    if hashed and kind == "sha256" and _sha256(core.extended_path(row.path)) not in ("", wanted):
         return "its content (sha256) is not what its package's RECORD says"
     return ""
 
@@ -113,9 +117,10 @@ def _sha256(path: str) -> str:
     return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
 
 
-def _others(distribution: Distribution, site: str) -> Iterator[Distribution]:
-    for folder in wheel.metadata_folders(site):
-        name = os.path.basename(folder).partition("-")[0]
-        same = folder != distribution.folder and wheel.normalised(name) == wheel.normalised(distribution.name)
-        if same and os.path.isfile(os.path.join(folder, "RECORD")):
-            yield wheel.read(folder)
+@files.remembered
+def _others(folder: str) -> tuple[Distribution, ...]:
+    """Further metadata of the distribution that a folder is about."""
+    wanted = wheel.normalised(os.path.basename(folder).partition("-")[0])
+    others = (other for other in wheel.metadata_folders(os.path.dirname(folder)) if other != folder)
+    same = (other for other in others if wheel.normalised(os.path.basename(other).partition("-")[0]) == wanted)
+    return tuple(wheel.read(other) for other in same if files.is_file(os.path.join(other, "RECORD")))

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from depwalk import choices, diagnosis, gather, gpu, graph, image, loader, package, search, wheel
+from depwalk import choices, diagnosis, files, gather, gpu, graph, image, loader, package, search, wheel
 from depwalk.target import Inferred, python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from depwalk.cpu import Cpu
     from depwalk.diagnosis import Basis, Finding, Verdict
@@ -48,6 +48,7 @@ class Result:
     imported_as: str = ""  # the name whose import loads the file, if that is what was asked about
     optional: bool = False  # that import goes on without the file
     judged: tuple[Code, ...] = ()  # the code of its modules, as far as it had to be read: see `code`
+    sources: tuple[str, ...] = ()  # Python files that were read to learn what the file's package adds to the search
 
     @property
     def cpu(self) -> Cpu | None:
@@ -70,6 +71,7 @@ class Result:
         return gpu.needs(self.graph, self.target)
 
 
+@files.remembering()
 def diagnose(
     path: str | os.PathLike[str],
     target: Callable[[Image], Target],
@@ -77,18 +79,25 @@ def diagnose(
     load: bool = True,
     timeout: float = choices.TIMEOUT,
     reached: Extension | None = None,
+    site: Mapping[str, Collection[str]] | None = None,
 ) -> Result:
     """Walk a file and, where this machine can and `load` allows it, let the real loader decide.
 
     `target` makes the target from the file's image; `timeout` is in seconds; `reached` is what the source of a package
-    says of the file, if that is known. Raises image.UnreadableFile for what is no PE file, and ValueError for a target
-    that does not fit.
+    says of the file, if that is known. `site` has every DLL beside which the file is installed, lower-case name ->
+    paths: then source is read only where what it adds to the search could change the answer. Raises
+    image.UnreadableFile for what is no PE file, and ValueError for a target that does not fit.
     """
     started = time.perf_counter()
     name = os.fspath(path)
     file = image.read(name)
-    chosen = _as_imported(name, target(file), reached)
-    walked = graph.walk(name, file, chosen)
+    read: tuple[str, ...] = ()
+    chosen = target(file)
+    walked = graph.walk(name, file, chosen) if site is not None else None
+    wanted = _could_be_added(walked, site, chosen) if walked is not None and site is not None else ()
+    if walked is None or wanted is not None:
+        chosen, read = _as_imported(name, chosen, reached, wanted or ())
+        walked = graph.walk(name, file, chosen)
     evidence = diagnosis.Evidence(walked, chosen, python.built_for(file), wheel.distribution_of(name))
     if load and loader.can_load(name, chosen):
         try:
@@ -97,9 +106,10 @@ def diagnose(
             evidence = replace(evidence, not_asked=str(error))
         evidence = _look_closer(name, evidence, timeout)
     found = _result(name, evidence, started, imported_as=reached.module if reached else "")
-    return replace(found, optional=reached is not None and reached.optional)
+    return replace(found, optional=reached is not None and reached.optional, sources=read)
 
 
+@files.remembering()
 def diagnose_import(
     name: str,
     target: Callable[[Image | None], Target],
@@ -132,6 +142,7 @@ def diagnose_import(
     return [diagnose(item.path, target, load=False, reached=item) for item in found.extensions]
 
 
+@files.remembering()
 def diagnose_caught(
     path: str,
     target: Callable[[Image | None], Target],
@@ -151,7 +162,7 @@ def diagnose_caught(
     if file is None:
         evidence = diagnosis.Evidence(graph.of_names("this process", [path], here), here, None)
         return _result(path, evidence, started, imported_as="")
-    here = _as_imported(path, here, None)
+    here, _ = _as_imported(path, here, None)
     walked = graph.walk(path, file, here)
     evidence = diagnosis.Evidence(walked, here, python.built_for(file), wheel.distribution_of(path))
     if load and loader.can_load(path, here):
@@ -163,6 +174,7 @@ def diagnose_caught(
     return _result(path, evidence, started, imported_as="")
 
 
+@files.remembering()
 def diagnose_command(
     command: Sequence[str],
     target: Target,
@@ -223,17 +235,42 @@ def _evidence_of(path: str, trace: ImportTrace, target: Target) -> diagnosis.Evi
     return diagnosis.Evidence(walked, target, python.built_for(file), found, load=trace.load, imported=trace)
 
 
-def _as_imported(path: str, target: Target, reached: Extension | None) -> Target:
-    """With what the file's package adds when it is imported: its own source says so."""
+def _could_be_added(
+    walked: Graph, site: Mapping[str, Collection[str]], target: Target
+) -> tuple[tuple[str, ...], ...] | None:
+    """For each DLL of a tree the files that a directory or a preload of the package could make of it; None without any.
+
+    They can for what is not found and is somewhere beside the file, and for a DLL of which the package has another copy
+    itself. What is assumed of another machine has no further directories; on this one there may be some: ().
+    """
+    top = package.top_of(walked.root.path or "")
+    wanted = []
+    elsewhere = False
+    for module in walked.modules[1:]:
+        copies = [path for path in site.get(module.name.lower(), ()) if path != module.path]
+        if module.status in ("found", "system"):
+            was_loaded = module.rule is not None and module.rule.step == "loaded"
+            copies = [path for path in copies if not was_loaded and package.top_of(path) == top]
+        elsewhere = elsewhere or (module.status == "missing" and not copies and target.windows.live)
+        if copies:
+            wanted.append(tuple(copies))
+    return () if elsewhere else tuple(wanted) or None
+
+
+def _as_imported(
+    path: str, target: Target, reached: Extension | None, wanted: Sequence[Sequence[str]] = ()
+) -> tuple[Target, tuple[str, ...]]:
+    """With what the file's package adds when it is imported: its own source says so. The second is what was read."""
     found: Extension | Package | None = reached
     if found is None:
         minor = target.python.minor if target.python else None
-        found = package.directories_for(path, minor=minor, architecture=target.architecture)
-    return replace(
+        found = package.directories_for(path, minor=minor, architecture=target.architecture, wanted=wanted)
+    imported = replace(
         target,
         inferred=tuple(Inferred(added.directory, added.source) for added in found.added),
         preloads=tuple(preload.path for preload in found.preloads if not _same(preload.path, path)),
     )
+    return imported, found.sources if isinstance(found, package.Package) else ()
 
 
 def _same(one: str, other: str) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from depwalk import choices, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Runtime:
         return year
 
 
+@lru_cache(maxsize=4096)
 def supplier(dll: str, architecture: str) -> Runtime | None:
     """The redistributable that supplies a DLL for a process of an architecture; None if Microsoft offers none."""
     for row in _rows() if not is_for_developers(dll) else ():
@@ -48,6 +50,7 @@ def siblings(runtime: Runtime) -> list[str]:
     return [name for name, since in row["dlls"].items() if not since and "*" not in name]
 
 
+@lru_cache(maxsize=4096)
 def is_for_developers(dll: str) -> bool:
     """Whether a DLL comes with Visual Studio only and may not be passed on."""
     return _is_one_of(dll, tables.table("runtimes.toml")["developers"]["dlls"])
@@ -59,6 +62,7 @@ def is_assembly_for_developers(assembly: str) -> bool:
     return _is_one_of(assembly, (pattern.lower() for pattern in patterns))
 
 
+@lru_cache(maxsize=4096)
 def unsupplied(dll: str) -> str:
     """What a DLL of Microsoft is that no redistributable has; empty if it is none."""
     rows = tables.table("runtimes.toml")["unsupplied"]
@@ -76,7 +80,8 @@ def assembly_supplier(assembly: str, architecture: str) -> Runtime | None:
     return None
 
 
-def assumed_dlls(choice: str, architecture: str) -> tuple[str, dict[str, str]]:
+@lru_cache(maxsize=64)
+def assumed_dlls(choice: str, architecture: str) -> tuple[str, Mapping[str, str]]:
     """What --with-runtime adds to System32: (its short name, lower-case name -> name). Raises ValueError."""
     match = re.fullmatch(r"([a-z0-9]+)(?:=(\d+\.\d+))?", choice)
     row = next((row for row in _rows() if match and row["id"] == match[1]), None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from depwalk import image, runtimes, tables
+from depwalk import files, image, runtimes, tables
 from depwalk.target.api_sets import is_api_set, is_named_as_one
 from depwalk.target.directory import Directory
 
@@ -158,7 +158,7 @@ def _system32(target: Target) -> Iterable[Rule]:
     if target.python is not None and target.python.executable is None and target.windows.version < WINDOWS_10:
         _, names = runtimes.assumed_dlls("ucrt", target.architecture)
         updates = [row for row in tables.table("windows.toml")["update"] if row.get("runtime") == "ucrt"]
-        names.update((dll, dll) for row in updates for dll in row["dlls"])
+        names = {**names, **{dll: dll for row in updates for dll in row["dlls"]}}
         name = "System32, with the Universal C Runtime, without which CPython does not run"
         yield Rule("directory", name, "CPython 3.5 and later", Directory(system32.path, names, system=True))
     for choice in target.runtimes:
@@ -229,10 +229,11 @@ def find(
 
 def _normalise(name: str) -> str:
     """Without an extension a name means .dll; a final dot says that it has none (1.1)."""
-    base = ntpath.basename(name.rstrip(" "))
+    stripped = name.rstrip(" ")
+    base = base_name(stripped)
     if base.endswith("."):
-        return name.rstrip(" ")[:-1]
-    return name.rstrip(" ") if "." in base else name.rstrip(" ") + ".dll"
+        return stripped[:-1]
+    return stripped if "." in base else stripped + ".dll"
 
 
 def _api_set_host(name: str, importer: str, target: Target) -> str | Resolution:
@@ -250,15 +251,14 @@ def _api_set_host(name: str, importer: str, target: Target) -> str | Resolution:
 
 
 def _apply(rule: Rule, name: str, process: Process, redirected: Mapping[str, str]) -> Resolution | None:
-    base = ntpath.basename(name).lower()
     if rule.step == "side-by-side":
-        path = redirected.get(base)
+        path = redirected.get(base_name(name).lower()) if redirected else None
         return _candidate(name, path, rule, process) if path else None
     if rule.step == "loaded":
         loaded = process.loaded.get(name.lower())  # a name with a directory is not a base name
         return Resolution(name, loaded.status, loaded.path, rule, loaded.image) if loaded else None
     if rule.step == "known-dlls":
-        if base not in process.target.windows.known_dlls:
+        if base_name(name).lower() not in process.target.windows.known_dlls:
             return None
         system32 = process.target.system_directories[0]
         path = system32.find(name)
@@ -278,7 +278,7 @@ def _candidate(name: str, path: str, rule: Rule, process: Process) -> Resolution
     """A file that is there. What is wrong with it ends the search, except its architecture (1.3)."""
     image = process.read(path)
     if isinstance(image, str):
-        exists_unread = not os.access(path, os.R_OK) or os.path.isdir(path)
+        exists_unread = not files.is_readable(path) or files.is_directory(path)
         return Resolution(name, "blocked" if exists_unread else "corrupt", path, rule, reason=image)
     if image.fatal_defects:
         return Resolution(name, "corrupt", path, rule, image, reason=image.fatal_defects[0].message)
@@ -289,6 +289,11 @@ def _candidate(name: str, path: str, rule: Rule, process: Process) -> Resolution
     own = rule.directory is not None and rule.directory.system
     status: Status = "system" if (own or rule.step == "known-dlls") and _is_part_of_windows(name) else "found"
     return Resolution(name, status, path, rule, image)
+
+
+def base_name(name: str) -> str:
+    """What stands behind the last separator of a Windows path; most names have none."""
+    return ntpath.basename(name) if "\\" in name or "/" in name or ":" in name else name
 
 
 def _is_part_of_windows(name: str) -> bool:

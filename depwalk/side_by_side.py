@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from depwalk import runtimes
+from depwalk import files, runtimes
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _in_store(identity: _Identity, store: str, architecture: str) -> str | None:
     release = ".".join(identity.version.split(".")[:2])
     start = f"{processor}_{identity.name}_{identity.token}_{release}.".lower()
     try:
-        folders = [name for name in os.listdir(store) if name.lower().startswith(start)]
+        folders = [name for name in files.names(store) if name.lower().startswith(start)]
     except OSError:
         return None
     newest = max(folders, key=lambda name: [int(n) for n in re.findall(r"\d+", name.split("_")[3])], default=None)
@@ -110,7 +110,7 @@ def _private(identity: _Identity, directory: str) -> dict[str, str] | None:
 
 def _dlls_in(folder: str) -> dict[str, str]:
     try:
-        names = os.listdir(folder)
+        names = files.names(folder)
     except OSError:
         return {}
     return {name.lower(): os.path.join(folder, name) for name in names if name.lower().endswith(".dll")}

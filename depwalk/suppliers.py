@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from depwalk import tables
@@ -30,6 +31,7 @@ class Supplier:
     url: str
 
 
+@lru_cache(maxsize=4096)
 def supplier(dll: str, importer: str = "") -> Supplier | None:
     """The supplier of a DLL that `importer`, a base name, needs; None if none is known."""
     for row in _rows():

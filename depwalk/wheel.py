@@ -6,10 +6,13 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from depwalk import files
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 _SUFFIX = ".dist-info"
 _SITES = ("Lib/site-packages", "site-packages")  # below a prefix, and below a user's own
@@ -40,6 +43,13 @@ class Distribution:
         )
 
     @property
+    def only_minor(self) -> int | None:
+        """The minor version of the only CPython 3 that its tags allow, None if they allow several."""
+        found = [_PYTHON_TAG.fullmatch(tag.split("-")[0]) for tag in self.tags if "-abi3" not in tag]
+        minors = {int(match[1]) for match in found if match and match[0].startswith("cp")}
+        return minors.pop() if len(minors) == 1 and len(found) == len(self.tags) else None
+
+    @property
     def oldest_minor(self) -> int | None:
         """The first CPython 3 that its tags allow, None if they do not say."""
         found = [_PYTHON_TAG.fullmatch(tag.partition("-")[0]) for tag in self.tags]
@@ -61,22 +71,39 @@ def distribution_of(path: str) -> Distribution | None:
 
 def owners(paths: Iterable[str]) -> dict[str, Owner]:
     """Whose each file is; those that lie among nobody's files are left out."""
-    found: dict[str, Owner] = {}
-    for site, files in _by_site(paths).items():
-        for folder in metadata_folders(site, next(iter(files.values()))):
-            open_ones = {path: name for path, name in files.items() if path not in found or not found[path].listed}
-            if not open_ones:
-                break
-            listed = "\n" + text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/")
-            for path, name in open_ones.items():
-                directory = os.path.dirname(name)
-                if f"\n{name}," in listed or f'\n"{name}",' in listed:
-                    found[path] = Owner(folder, listed=True)
-                elif directory and directory[:2] != ".." and path not in found and f"\n{directory}/" in listed:
-                    found[path] = Owner(folder, listed=False)
-    return found
+    return {path: found for path in paths if (found := _owner(path)) is not None}
 
 
+@files.remembered
+def _owner(path: str) -> Owner | None:
+    full = os.path.abspath(path)
+    among = None
+    for site in _sites_above(os.path.dirname(full)):
+        inside = full.startswith(os.path.join(site, ""))
+        name = (full[len(site) + 1 :] if inside else os.path.relpath(full, site)).replace(os.sep, "/").lower()
+        directory = os.path.dirname(name)
+        for folder in metadata_folders(site, name):
+            listed, directories = listed_in(folder)
+            if name in listed:
+                return Owner(folder, listed=True)
+            if among is None and inside and directory and directory in directories:
+                among = Owner(folder, listed=False)
+    return among
+
+
+@files.remembered
+def listed_in(folder: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What the RECORD in a folder lists, in lower case: files, and directories that they lie in or below."""
+    lines = text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/").splitlines()
+    listed = frozenset(line[1:].partition('"')[0] if line[:1] == '"' else line.partition(",")[0] for line in lines)
+    direct = {name.rpartition("/")[0] for name in listed}
+    above = {
+        "/".join(parts[:depth]) for parts in (name.split("/") for name in direct) for depth in range(1, len(parts))
+    }
+    return listed, frozenset(direct | above)
+
+
+@files.remembered
 def read(folder: str) -> Distribution:
     """What a .dist-info directory says."""
     name, _, version = os.path.basename(folder)[: -len(_SUFFIX)].partition("-")
@@ -95,15 +122,20 @@ def read(folder: str) -> Distribution:
 
 def metadata_folders(site: str, wanted: str = "") -> list[str]:
     """The .dist-info directories of a site-packages; those first whose name begins as `wanted`, a path in it, does."""
+    return _folders_first(site, normalised(re.split(r"[/.]", wanted.lower(), maxsplit=1)[0]))
+
+
+@files.remembered
+def _folders_first(site: str, first: str) -> list[str]:
     try:
-        names = sorted(name for name in os.listdir(site) if name.lower().endswith(_SUFFIX) and name[0] != "~")
+        names = [name for name in files.names(site) if name.lower().endswith(_SUFFIX) and name[0] != "~"]
     except OSError:
         return []
-    first = normalised(re.split(r"[/.]", wanted.lower())[0])
     names.sort(key=lambda name: not (first and normalised(name).startswith(first)))
     return [os.path.join(site, name) for name in names]
 
 
+@lru_cache(maxsize=4096)
 def normalised(name: str) -> str:
     """One spelling for Foo.Bar, foo_bar and foo-bar (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -125,26 +157,18 @@ def conda_package_of(path: str, prefix: str) -> Distribution | None:
     return None
 
 
-def _by_site(paths: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Directory with distributions -> file -> its name as a RECORD there would have it; the nearest come first."""
-    found: dict[str, dict[str, str]] = {}
-    for path in paths:
-        full = os.path.abspath(path)
-        for site in _sites_above(full):
-            name = os.path.relpath(full, site).replace(os.sep, "/").lower()
-            found.setdefault(site, {})[path] = name
-    return found
-
-
-def _sites_above(path: str) -> Iterator[str]:
-    """Directories above a file that may hold distributions, up to the first site-packages."""
-    directory, parent = os.path.dirname(path), path
-    while directory != parent:
-        yield directory
+@files.remembered
+def _sites_above(directory: str) -> list[str]:
+    """A directory and those above it that may hold distributions, up to the first site-packages; the nearest first."""
+    found, below = [], ""
+    while directory != below:
+        found.append(directory)
         if os.path.basename(directory).lower() in ("site-packages", "dist-packages"):
-            return
-        yield from (found for site in _SITES if os.path.isdir(found := os.path.join(directory, *site.split("/"))))
-        directory, parent = os.path.dirname(directory), directory
+            break
+        sites = (os.path.join(directory, *site.split("/")) for site in _SITES)
+        found += [site for site in sites if files.is_directory(site)]
+        directory, below = os.path.dirname(directory), directory
+    return found
 
 
 def _origin(told: str) -> str:
@@ -157,7 +181,6 @@ def _origin(told: str) -> str:
 def text_of(path: str) -> str:
     """A file of the metadata; empty if it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        return files.text(path)
     except OSError:
         return ""

@@ -1,1 +1,113 @@
-"""Many files: site-packages, wheels and application folders, judged at once."""
+"""Many files: site-packages, wheels and application folders, judged at once, each in one or several cases."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from depwalk.bulk.collect import NothingToScan, collect
+from depwalk.bulk.rows import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from depwalk.bulk.collect import Listed
+    from depwalk.bulk.database import Earlier
+    from depwalk.bulk.rows import File, Row
+    from depwalk.result import Result
+    from depwalk.target.choose import Choice, Machine
+
+__all__ = ["NothingToScan", "Scan", "cases"]
+
+
+def cases(
+    choice: Choice, windows: Sequence[str], *, live: bool, also_without_runtime: bool = False
+) -> tuple[tuple[Case, Choice], ...]:
+    """Every Windows with the runtimes chosen, and if asked for without any: what --windows and --with-runtime say.
+
+    Raises ValueError with a sentence for a person.
+    """
+    from dataclasses import replace
+
+    from depwalk.target import windows as known
+
+    found: list[tuple[Case, Choice]] = []
+    for name in windows or [choice.windows or ("live" if live else "11")]:
+        if choice.root is None and name != "live":
+            known.named(name)
+        runtimes = [(), choice.runtimes] if also_without_runtime and choice.runtimes else [choice.runtimes]
+        for one in runtimes:
+            label = choice.root or name
+            label += "".join(f" + {runtime}" for runtime in one)
+            case = Case(label, choice.root or name, tuple(one), choice.python, choice.cpu)
+            found.append((case, replace(choice, windows=None if choice.root else name, runtimes=tuple(one))))
+    return tuple(dict(found).items())
+
+
+@dataclass
+class Scan:
+    """What is to be judged, and for what. Iterating `rows` does the work; `total` rows are expected, about."""
+
+    listed: list[Listed]
+    cases: tuple[tuple[Case, Choice], ...]
+    machine: Machine | None = None
+    load: bool = False
+    timeout: float = 30.0  # seconds that a load may take
+    hashed: bool = False
+    jobs: int = 0  # 0: as many as are worth it
+    present: Callable[[Result], Any] | None = None
+
+    @classmethod
+    def of(cls, paths: Sequence[str], cases: tuple[tuple[Case, Choice], ...], **options: Any) -> Scan:
+        """List what paths hold. Raises NothingToScan, and OSError for a list of paths that cannot be read."""
+        return cls(collect(paths), cases, **options)
+
+    @property
+    def files(self) -> list[File]:
+        """All that was listed; what is in wheels is not known yet."""
+        return [file for listed in self.listed for file in listed.files]
+
+    def rows(self, earlier: Earlier | None = None) -> Iterator[tuple[Row, Any]]:
+        """Each row, with what `present` made of it; those that still hold are taken from an earlier scan."""
+        for listed in self.listed:
+            for file, reason in listed.unreadable:
+                yield from _unread(file, reason, self.cases)
+        todo, kept = self._todo(earlier)
+        yield from ((row, None) for row in kept)
+        if any(files for _, files in todo) or any(listed.unit.kind == "wheel" for listed, _ in todo):
+            from depwalk.bulk import order
+
+            yield from order.rows(self, todo)
+
+    def _todo(self, earlier: Earlier | None) -> tuple[list[tuple[Listed, list[File]]], list[Row]]:
+        """Units with the files that have to be judged, and rows of an earlier scan for the others."""
+        if earlier is None:
+            return [(listed, listed.files) for listed in self.listed], []
+        earlier.prepare(self.files)
+        todo: list[tuple[Listed, list[File]]] = []
+        kept: list[Row] = []
+        plain = [case for case, _ in self.cases]
+        for listed in self.listed:
+            if listed.unit.kind == "wheel" and not listed.unreadable:
+                rows = earlier.wheel(listed.unit, plain)
+                kept += rows or ()
+                todo += [] if rows is not None else [(listed, [])]
+                continue
+            again = []
+            for file in listed.files:
+                found = [earlier.find(file, case) for case in plain]
+                rows = [row for row in found if row is not None]
+                if len(rows) == len(plain):
+                    kept += rows
+                else:
+                    again.append(file)
+            if again:
+                todo.append((listed, again))
+        return todo, kept
+
+
+def _unread(file: File, reason: str, asked: Sequence[tuple[Case, Choice]]) -> Iterator[tuple[Row, Any]]:
+    from depwalk.bulk.rows import Row
+
+    yield from ((Row(file, case, None, reason=reason, unreadable=True), None) for case, _ in asked)

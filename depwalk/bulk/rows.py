@@ -1,4 +1,4 @@
-"""What a scan finds out: a row for each file and each case. Plain values, which pass between processes and databases."""
+"""What a scan finds out: a row for each file and each case, in plain values that processes and databases exchange."""
 
 from __future__ import annotations
 

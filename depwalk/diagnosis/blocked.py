@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
-from depwalk import loader
+from depwalk import files, loader
 from depwalk.diagnosis.evidence import Finding, Remedy
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def access_denied(evidence: Evidence) -> Iterable[Finding]:
 
 def _unreadable(module: Module) -> tuple[str, Remedy]:
     path = module.path or module.name
-    if os.path.isdir(path):
+    if files.is_directory(path):
         message = f"{module.name} is a folder, and a DLL of that name is needed: {path}."
         return message, Remedy("Rename or move that folder, and reinstall the package that the DLL belongs to.")
     return _store(module) or (
@@ -142,7 +141,7 @@ def _denied(evidence: Evidence, module: Module, code: int) -> tuple[str, Remedy]
         return message, Remedy(
             "Close the program that holds the file, wait until a running installation ends, or restart."
         )
-    if module.image is None or os.path.isdir(path):
+    if module.image is None or files.is_directory(path):
         return _unreadable(module)
     return _store(module) or (
         f"Windows lets this user read {module.name}, but does not let it be loaded ({loader.describe(code)['text']}).",

@@ -6,9 +6,10 @@ import ntpath
 import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from depwalk import image, runtimes, tables, wheel
+from depwalk import files, image, runtimes, tables, wheel
 from depwalk.diagnosis import commands
 from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.target import environment
@@ -353,9 +354,13 @@ def _together(evidence: Evidence) -> Iterator[list[str]]:
 
 
 def _openmp(paths: Iterable[str]) -> list[str]:
-    patterns = tables.table("conflicts.toml")["openmp"]["dlls"]
-    found = (path for path in paths if any(fnmatchcase(ntpath.basename(path).lower(), name) for name in patterns))
+    found = (path for path in paths if _is_openmp(ntpath.basename(path).lower()))
     return list({_identity(path): path for path in found}.values())
+
+
+@lru_cache(maxsize=4096)
+def _is_openmp(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in tables.table("conflicts.toml")["openmp"]["dlls"])
 
 
 def _is_in(path: str, directory: str) -> bool:
@@ -372,8 +377,5 @@ def _key(path: str) -> str:
 
 def _identity(path: str) -> object:
     """Two paths to one file are one copy."""
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return _key(path)
-    return (facts.st_dev, facts.st_ino) if facts.st_ino else _key(path)
+    found = files.identity(path)
+    return _key(found) if isinstance(found, str) else found

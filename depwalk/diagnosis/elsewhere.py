@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from depwalk import image, tables
+from depwalk import files, image, tables
 from depwalk.diagnosis.evidence import Remedy
 from depwalk.graph import SEARCH_FLAGS
 from depwalk.target import environment
@@ -250,7 +250,7 @@ def _libraries(evidence: Evidence) -> list[str]:
 
 def _files(directory: str) -> list[str]:
     try:
-        return sorted(os.listdir(directory)) if directory else []
+        return files.names(directory) if directory else []
     except OSError:
         return []
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from depwalk import core
+from depwalk import files
 from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.target.directory import Directory
 
@@ -195,8 +195,7 @@ def _state(directory: Directory) -> str:
     if not directory.exists:
         return "(does not exist)"
     try:
-        with os.scandir(core.extended_path(directory.path or ".")) as found:
-            count = sum(entry.name.lower().endswith(".dll") for entry in found)
+        count = sum(name.endswith(".dll") for name in files.listing(directory.path))
     except OSError as error:
         return f"(cannot be read: code {_code(error)})"
     return f"({count} DLL{'' if count == 1 else 's'})"

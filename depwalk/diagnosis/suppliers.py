@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from depwalk import gpu, suppliers, wheel
+from depwalk import files, gpu, suppliers, wheel
 from depwalk.diagnosis import commands, elsewhere
 from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.diagnosis.missing import missing_dll
@@ -217,7 +217,7 @@ def _directories(evidence: Evidence) -> list[str]:
 
 def _files(directory: str) -> list[str]:
     try:
-        return sorted(os.listdir(directory))
+        return files.names(directory)
     except OSError:
         return []
 

@@ -235,10 +235,11 @@ def _too_new(edge: Edge, importer: Module, exporter: Module, evidence: Evidence)
     if importer.image is None or edge.source is None:
         return
     by_release: defaultdict[str, list[str]] = defaultdict(list)
-    for symbol in importer.image.symbols(edge.source):
-        release = _function_release(edge.name, exporter.name, str(symbol))
-        if release and _is_later(release, evidence.target):
-            by_release[release["id"]].append(str(symbol))
+    known = [_functions()[name] for name in _names_of(edge.name, exporter.name) if name in _functions()]
+    for symbol in importer.image.symbols(edge.source) if known else ():
+        found = next((functions[symbol.name] for functions in known if symbol.name in functions), None)
+        if found and _is_later(_releases()[found], evidence.target):
+            by_release[found].append(str(symbol))
     for release in windows.releases():
         symbols = by_release.get(release["id"])
         if symbols:
@@ -401,10 +402,12 @@ def _update_for(functions: Sequence[str], target: Target) -> Mapping[str, Any] |
 
 
 @cache
-def _functions() -> Mapping[tuple[str, str], str]:
-    """(lower-case DLL, function) -> id of the first release that has it."""
-    rows = (line.split("\t") for line in tables.lines("functions.tsv"))
-    return {(dll.lower(), function): release for dll, function, release in rows}
+def _functions() -> Mapping[str, Mapping[str | None, str]]:
+    """Lower-case DLL -> function -> id of the first release that has it."""
+    found: dict[str, dict[str | None, str]] = {}
+    for dll, function, release in (line.split("\t") for line in tables.lines("functions.tsv")):
+        found.setdefault(dll.lower(), {})[function] = release
+    return found
 
 
 @cache
@@ -417,13 +420,18 @@ def _is_later(release: Mapping[str, Any], target: Target) -> bool:
 
 
 def _function_release(written: str, exporter: str, symbol: str) -> Mapping[str, Any] | None:
-    """The release that brought a function; documentation files kernelbase's functions under kernel32."""
-    of_kernel32 = exporter.lower() == "kernelbase.dll" or is_api_set(written)
-    for name in [written.lower(), exporter.lower(), *(["kernel32.dll"] if of_kernel32 else [])]:
-        release = _functions().get((name, symbol))
+    """The release that brought a function."""
+    for name in _names_of(written, exporter):
+        release = _functions().get(name, {}).get(symbol)
         if release:
             return _releases()[release]
     return None
+
+
+def _names_of(written: str, exporter: str) -> tuple[str, ...]:
+    """Where a function may be found in the table; documentation files kernelbase's functions under kernel32."""
+    of_kernel32 = exporter.lower() == "kernelbase.dll" or is_api_set(written)
+    return written.lower(), exporter.lower(), *(["kernel32.dll"] if of_kernel32 else [])
 
 
 def _first_release(name: str, target: Target) -> Mapping[str, Any] | None:

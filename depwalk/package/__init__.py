@@ -10,9 +10,11 @@ import contextlib
 import os
 import re
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from depwalk import files, wheel
 from depwalk.package.places import Finder, extensions_below, standard_modules
 from depwalk.package.run import Added, Preload, Run
 
@@ -24,8 +26,8 @@ __all__ = ["Added", "Extension", "Found", "Package", "PackageNotFound", "Preload
 # Of one file's import: what it adds to the search is near the top of its packages, and of those that these import.
 _MOST_FILES = 1000
 _DEEPEST_IN_OTHERS = 2
+_MOST_TURNS = 4  # for different files of one package, each to where that is loaded
 _LONGEST_PTH = 65_536  # characters
-_LONGEST_RECORD = 100_000
 
 
 class PackageNotFound(ValueError):  # noqa: N818  (as FileNotFound)
@@ -47,6 +49,7 @@ class Package:
     complete: bool
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    sources: tuple[str, ...] = ()  # files that were read
 
 
 @dataclass(frozen=True)
@@ -85,28 +88,90 @@ class Found:
 
 
 def directories_for(
-    path: str, *, prefix: str | None = None, minor: int | None = None, architecture: str | None = None
+    path: str,
+    *,
+    prefix: str | None = None,
+    minor: int | None = None,
+    architecture: str | None = None,
+    wanted: Sequence[Sequence[str]] = (),
 ) -> Package:
     """What is added to the DLL search before the extension or DLL at `path` is loaded, by importing it.
 
-    It would be imported by Python 3.`minor` for `architecture` ("x64", "x86", "arm64") with this `prefix`; what depends
-    on one that is not given stays undecided or unknown.
+    `wanted`, if it is given, has for each DLL that is asked about the files that would do: no more than what makes one
+    of each be found is looked for. It would be imported by Python 3.`minor` for `architecture` ("x64", "x86", "arm64")
+    with this `prefix`; what depends on one that is not given stays undecided or unknown.
     """
     full = os.path.abspath(path)
-    site = _site_of(full)
+    site = _site_of(os.path.dirname(full))
     *folders, file = os.path.relpath(full, site).split(os.sep)
     is_module = file.lower().endswith(".pyd") and all(folder.isidentifier() for folder in folders)
     name = ".".join([*folders, file.partition(".")[0]]) if is_module else _package_of(site, folders)
-    sites, imports = _with_pth((site,))
-    run = Run(sites, Finder(minor, architecture), prefix, minor, architecture)
-    run.stop = name if is_module else full
-    run.most_files, run.deepest_in_others = _MOST_FILES, _DEEPEST_IN_OTHERS
-    if name:
-        run.follow(*imports, name)
-    own = next((one for one in run.extensions if is_module and one.module == name), None)
-    added, preloads = (run.added, run.preloads) if own is None else (own.added, own.preloads)
+    package = name.rpartition(".")[0] if is_module else name
+    run = _imports_of(site, package, prefix, minor, architecture).until(name, name if is_module else full, wanted)
+    added, preloads = _at(run, name, full)
     added = [*added, *_conventions(run, name.partition(".")[0])]
-    return Package(site, name, tuple(added), tuple(preloads), run.complete, tuple(run.missing), tuple(run.notes))
+    return Package(
+        site,
+        name,
+        tuple(added),
+        tuple(preloads),
+        run.complete,
+        tuple(run.missing),
+        tuple(run.notes),
+        tuple(run.sources),
+    )
+
+
+@files.remembered
+def _imports_of(
+    site: str, package: str, prefix: str | None, minor: int | None, architecture: str | None
+) -> _ImportsOfPackage:
+    return _ImportsOfPackage(site, package, prefix, minor, architecture)
+
+
+class _ImportsOfPackage:
+    """The imports of a package's files, which share what runs before them."""
+
+    def __init__(
+        self, site: str, package: str, prefix: str | None, minor: int | None, architecture: str | None
+    ) -> None:
+        self.package = package
+        self.sites, self.imports = _with_pth((site,))
+        self.python = prefix, minor, architecture
+        self.run: Run | None = None
+        self.turns = 0
+
+    def until(self, name: str, stop: str, wanted: Sequence[Sequence[str]]) -> Run:
+        """The import of `name`, followed at least to where the module or file `stop` is loaded, or `wanted` found."""
+        while self.run is None or not self._is_enough(self.run, stop, wanted):
+            self.turns += 1
+            last = self.turns > _MOST_TURNS
+            self.run = self._follow(self.package, "", ()) if last else self._follow(name, stop, wanted)
+        return self.run
+
+    def _is_enough(self, run: Run, stop: str, wanted: Sequence[Sequence[str]]) -> bool:
+        return not run.stopped or _is_reached(run, stop) or bool(wanted and run.has(wanted))
+
+    def _follow(self, name: str, stop: str, wanted: Sequence[Sequence[str]]) -> Run:
+        prefix, minor, architecture = self.python
+        run = Run(self.sites, Finder(minor, architecture), prefix, minor, architecture, stop, wanted=wanted)
+        run.most_files, run.deepest_in_others = _MOST_FILES, _DEEPEST_IN_OTHERS
+        if name:
+            run.follow(*self.imports, name)
+        return run
+
+
+def _is_reached(run: Run, stop: str) -> bool:
+    return os.path.normcase(stop) in run.loaded_after or any(stop == one.module for one in run.extensions)
+
+
+def _at(run: Run, name: str, path: str) -> tuple[list[Added], list[Preload]]:
+    """What had been added and loaded when a module, or the file at a path, was loaded; all if it was not reached."""
+    for one in run.extensions:
+        if one.module == name:
+            return one.added, one.preloads
+    added, preloads = run.loaded_after.get(os.path.normcase(path), (None, None))
+    return run.added[:added], run.preloads[:preloads]
 
 
 def find(
@@ -178,16 +243,13 @@ def _with_pth(sites: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
         for name in _names(site):
             if not name.endswith(".pth"):
                 continue
-            with (
-                contextlib.suppress(OSError),
-                open(os.path.join(site, name), encoding="utf-8", errors="replace") as file,
-            ):
-                for line in file.read(_LONGEST_PTH).splitlines():
+            with contextlib.suppress(OSError):
+                for line in files.text(os.path.join(site, name), _LONGEST_PTH).splitlines():
                     imported = re.match(r"import\s+(\w+)", line)
                     path = os.path.join(site, line.strip().replace("\\", os.sep))
                     if imported:
                         imports += [imported[1]] if imported[1] not in standard_modules() else []
-                    elif line.strip() and not line.startswith("#") and os.path.isdir(path):
+                    elif line.strip() and not line.startswith("#") and files.is_directory(path):
                         directories.append(path)
     return tuple(dict.fromkeys(directories)), imports
 
@@ -207,12 +269,12 @@ def _is_below(path: str, directory: str) -> bool:
     return path == directory or path.startswith(os.path.join(directory, ""))
 
 
-def _site_of(path: str) -> str:
-    """The directory from which a file is imported: site-packages, an unpacked wheel, or what holds its package."""
-    directory = os.path.dirname(path)
+@files.remembered
+def _site_of(directory: str) -> str:
+    """The directory from which files are imported: site-packages, an unpacked wheel, or what holds their package."""
     outermost = directory
     while True:
-        if os.path.isfile(os.path.join(directory, "__init__.py")):
+        if files.is_file(os.path.join(directory, "__init__.py")):
             outermost = os.path.dirname(directory)
         parent = os.path.dirname(directory)
         name = os.path.basename(directory).lower()
@@ -223,13 +285,20 @@ def _site_of(path: str) -> str:
         directory = parent
 
 
+def top_of(path: str) -> tuple[str, str]:
+    """Where a file is imported from, and the top-level package it is of: numpy for what is in numpy.libs, too."""
+    site = _site_of(os.path.dirname(path))
+    top = path[len(site) + 1 :].partition(os.sep)[0]
+    return site, top.removesuffix(".libs")
+
+
 def _package_of(site: str, folders: list[str]) -> str:
     """The package that a DLL belongs to, by where it lies: torch for torch/lib, numpy for numpy.libs."""
     if folders and folders[0].endswith(".libs"):
         return folders[0][: -len(".libs")]
     packages = list(
         takewhile(
-            lambda depth: os.path.isfile(os.path.join(site, *folders[:depth], "__init__.py")),
+            lambda depth: files.is_file(os.path.join(site, *folders[:depth], "__init__.py")),
             range(1, len(folders) + 1),
         )
     )
@@ -238,7 +307,7 @@ def _package_of(site: str, folders: list[str]) -> str:
 
 def _names(directory: str) -> list[str]:
     try:
-        return sorted(os.listdir(directory))
+        return files.names(directory)
     except OSError:
         return []
 
@@ -254,9 +323,9 @@ def _conventions(run: Run, package: str) -> list[Added]:
     """
     found = []
     for site in run.sites:
-        for name in _names(site):
+        for name in (name for name in _names(site) if name.lower().endswith(".libs")):
             directory = os.path.join(site, name)
-            if not name.lower().endswith(".libs") or not os.path.isdir(directory):
+            if not files.is_directory(directory):
                 continue
             known = any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in run.added)
             told = name.lower() in run.mentioned and not run.unknown_directory
@@ -271,11 +340,10 @@ def _belongs(site: str, distribution: str, package: str) -> bool:
         return True
     for folder in _distributions(site):
         if _canonical(folder.partition("-")[0]) == _canonical(distribution):
-            record = os.path.join(site, folder, "RECORD")
-            with contextlib.suppress(OSError), open(record, encoding="utf-8", errors="replace") as file:
-                return any(line.lstrip('"').startswith(package + "/") for line in islice(file, _LONGEST_RECORD))
+            return package.lower() in wheel.listed_in(os.path.join(site, folder))[1]
     return False
 
 
+@lru_cache(maxsize=4096)
 def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "_", name).lower()

@@ -18,6 +18,8 @@ from itertools import islice, product
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Callable
 
+from depwalk import files
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import ModuleType
@@ -263,7 +265,7 @@ class Evaluator:
             "os.path.isdir": self._exists,
             "os.path.isfile": self._exists,
             "os.path.exists": self._exists,
-            "os.listdir": lambda path: sorted(os.listdir(self.inside(path)), key=str.lower),
+            "os.listdir": lambda path: sorted(files.names(self.inside(path)), key=str.lower),
             "glob.glob": self._glob,
             "glob.iglob": self._glob,
             "builtins.open": lambda path, *_: Method(self.inside(path), "open"),
@@ -490,13 +492,13 @@ class Evaluator:
 
     def _exists(self, path: object) -> bool:
         """True, or unknown: of a directory that is not there, the source is still read for what it does with it."""
-        if os.path.exists(self.inside(path)):
+        if files.exists(self.inside(path)):
             return True
         raise ValueError(path)
 
     def _glob(self, pattern: object) -> list[str]:
         directory, name = os.path.split(self.inside(pattern))
-        found = [one for one in os.listdir(directory) if fnmatch.fnmatchcase(one.lower(), name.lower())]
+        found = [one for one in files.names(directory) if fnmatch.fnmatchcase(one.lower(), name.lower())]
         return [os.path.join(directory, one) for one in sorted(found, key=str.lower)]
 
 
@@ -513,7 +515,6 @@ def _item(value: Any, index: Any) -> object:
 
 def _read(path: str) -> str:
     """A small text file, such as delvewheel's .load-order."""
-    if os.path.isfile(path) and os.path.getsize(path) <= _LONGEST_TEXT:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+    if files.is_file(path) and files.stamp(path)[0] <= _LONGEST_TEXT:
+        return files.text(path)
     raise ValueError(path)

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 
+from depwalk import files
 from depwalk.tables import table
 
 _PLATFORMS = {"x64": "win_amd64", "x86": "win32", "arm64": "win_arm64"}
@@ -55,7 +56,7 @@ class Finder:
         foreign = None
         for directory in directories:
             names = self._listing(directory).get(name, [])
-            if name in names and os.path.isdir(os.path.join(directory, name)):
+            if name in names and files.is_directory(os.path.join(directory, name)):
                 path = os.path.join(directory, name)
                 if "__init__.py" in self._listing(path).get("__init__", []):
                     return Place("package", os.path.join(path, "__init__.py"), (path,))
@@ -87,7 +88,7 @@ class Finder:
         if directory not in self._listings:
             found: dict[str, list[str]] = {}
             try:
-                names = sorted(os.listdir(directory))
+                names = files.names(directory)
             except OSError:
                 names = []
             for name in names:
@@ -100,8 +101,7 @@ def extensions_below(directory: str, finder: Finder, *, most: int = 1000) -> tup
     """Every extension below a directory, sorted, one file per module; and whether there are some for other systems."""
     found: list[str] = []
     foreign = False
-    for folder, folders, names in os.walk(directory):
-        folders.sort()
+    for folder, _, names in files.walk(directory):
         modules: dict[str, list[str]] = {}
         for name in names:
             if name.lower().endswith(".pyd"):

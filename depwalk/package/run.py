@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from depwalk import files
 from depwalk.package.evaluate import (
     UNKNOWN,
     Evaluator,
@@ -30,7 +31,7 @@ from depwalk.package.evaluate import (
 from depwalk.package.places import Finder, Place, former_modules, standard_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _MOST_PARSED = 512  # files of which the syntax is kept
 _LARGEST_FILE = 2_000_000
@@ -90,9 +91,10 @@ class _Stop(Exception):  # noqa: N818  (it is no error)
 
 @dataclass
 class Run:
-    """One import, followed. It ends where the module or file `stop` is loaded.
+    """One import, followed. It ends where the module or file `stop` is loaded, or where each of `wanted` can be found.
 
-    Read are `most_files` at most, and of other top-level packages only what their imports nest to `deepest_in_others`.
+    `wanted` has for each DLL the files that would do: the directory of one is added, or it is loaded. Read are
+    `most_files` at most, and of other top-level packages only what their imports nest to `deepest_in_others`.
     """
 
     sites: tuple[str, ...]
@@ -104,6 +106,7 @@ class Run:
     most_files: int = 3000
     deepest_in_others: int | None = None
     most: int = 1000
+    wanted: Sequence[Sequence[str]] = ()
 
     added: list[Added] = field(default_factory=list)
     preloads: list[Preload] = field(default_factory=list)
@@ -113,6 +116,9 @@ class Run:
     notes: list[str] = field(default_factory=list)
     mentioned: set[str] = field(default_factory=set)
     modules: dict[str, Module] = field(default_factory=dict)
+    loaded_after: dict[str, tuple[int, int]] = field(default_factory=dict)  # file -> counts of added and preloads then
+    sources: list[str] = field(default_factory=list)  # files that were read
+    stopped: bool = False  # where `stop` is loaded
     complete: bool = True
     unknown_directory: bool = False
 
@@ -137,7 +143,7 @@ class Run:
                 while self._later:
                     self._run(self._later.pop(0))
         except _Stop:
-            pass
+            self.stopped = True
         except Spent:
             self.complete = False
             self.note("the source is too long to follow to its end")
@@ -280,12 +286,13 @@ class Run:
             self.note(f"only the first {self.most_files} files were read")
             return None
         try:
-            facts = os.stat(module.path)
-            if not os.path.isfile(module.path) or facts.st_size > _LARGEST_FILE:
+            size, changed = files.stamp(module.path)
+            if not files.is_file(module.path) or size > _LARGEST_FILE:
                 why = "it is too large"
             else:
-                self._evaluator.spend(facts.st_size // 100)
-                tree, mentioned = _parsed(module.path, facts.st_mtime_ns, facts.st_size)
+                self._evaluator.spend(size // 100)
+                self.sources.append(module.path)
+                tree, mentioned = _parsed(module.path, changed, size)
                 self.mentioned |= mentioned
                 return tree
         except OSError as error:
@@ -538,6 +545,7 @@ class Run:
                 known = True
                 if all(os.path.normcase(one.directory) != os.path.normcase(directory) for one in self.added):
                     self.added.append(Added(directory, "os.add_dll_directory", source))
+                    self._stop_if_enough()
         if not known:
             self.unknown_directory = True
             self.note(f"{source} adds a directory that the source alone does not tell")
@@ -550,12 +558,27 @@ class Run:
             path = value
             with contextlib.suppress(ValueError):
                 path = absolute(value)
+            self.loaded_after.setdefault(os.path.normcase(path), (len(self.added), len(self.preloads)))
             if all(os.path.normcase(one.path) != os.path.normcase(path) for one in self.preloads):
                 self.preloads.append(Preload(path, how, source))
             if path.lower().endswith(".pyd"):
                 self._reach(self._module_at(path), path, source)
             elif os.path.normcase(path) == os.path.normcase(self.stop):
                 raise _Stop
+            self._stop_if_enough()
+
+    def has(self, wanted: Sequence[Sequence[str]]) -> bool:
+        """Whether each DLL can be found: see `wanted`."""
+        added = {os.path.normcase(one.directory) for one in self.added}
+        loaded = {os.path.normcase(one.path) for one in self.preloads}
+        return all(
+            any(os.path.normcase(os.path.dirname(path)) in added or os.path.normcase(path) in loaded for path in paths)
+            for paths in wanted
+        )
+
+    def _stop_if_enough(self) -> None:
+        if self.wanted and self.has(self.wanted):
+            raise _Stop
 
     def _import_by_call(
         self, how: str, args: list[Values], named: dict[str, Values], module: Module, source: str
@@ -600,8 +623,7 @@ def _parsed(path: str, _changed: int, _size: int) -> tuple[ast.Module, frozenset
 
     Raises OSError, and what ast.parse raises.
     """
-    with open(path, "rb") as file:
-        source = file.read()
+    source = files.content(path)
     names = re.findall(rb"[\w.-]{1,99}\.libs\b", source) if b".libs" in source else []
     return ast.parse(source), frozenset(name.decode().lower() for name in names)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import tables
@@ -52,6 +52,7 @@ def is_named_as_one(name: str) -> bool:
     return _FULL_NAME.fullmatch(name) is not None
 
 
+@cache
 def from_table(name: str, *, complete: bool) -> ApiSets:
     """A table of depwalk/data/api_sets; an empty name is a Windows that keeps its sets as files."""
     hosts: dict[str, dict[str, str]] = {}

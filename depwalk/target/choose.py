@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from depwalk import choices, cpu, runtimes
+from depwalk import choices, cpu, runtimes, wheel
 from depwalk.target import Target, environment, python, windows
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Choice:
     path: tuple[str, ...] | None = None
     runtimes: tuple[str, ...] = ()
     cpu: str | None = None
+    otherwise: int | None = None  # minor version of the CPython, where neither the user nor the file says which
 
 
 def choose(file: Image | None, choice: Choice, machine: Machine | None) -> Target:
@@ -92,7 +93,7 @@ def _python(file: Image | None, choice: Choice, machine: Machine | None) -> Pyth
     if choice.python is None:
         if machine:
             return python.running(machine.executable)
-        return _read_off(file) if file else None
+        return _read_off(file, choice.otherwise) if file else None
     version = python.parse(choice.python)
     if version is None:
         if not os.path.isfile(choice.python):
@@ -114,13 +115,19 @@ def _on_this_machine(minor: int, architecture: str, free_threaded: bool, own: Py
     return replace(own, minor=minor, free_threaded=free_threaded, stand_in=True)
 
 
-def _read_off(file: Image) -> Python | None:
-    """The CPython a file is for, as far as the file tells."""
+def _read_off(file: Image, otherwise: int | None) -> Python | None:
+    """The CPython a file is for, as far as the file, or its distribution, tells; else the one that is named."""
     if not file.is_dll and file.path.lower().endswith(".exe"):
         return None
     build = python.built_for(file)
-    minor = build.minor if build and build.minor is not None else NEWEST_MINOR
+    minor = build.minor if build and build.minor is not None else _told_by_its_wheel(file) or otherwise or NEWEST_MINOR
     return python.assumed(minor, _process_of(file), free_threaded=bool(build and build.free_threaded))
+
+
+def _told_by_its_wheel(file: Image) -> int | None:
+    """The minor version that its distribution was built for; none if that fits several."""
+    found = wheel.distribution_of(file.path)
+    return found.only_minor if found else None
 
 
 def _process_of(file: Image | None) -> str:

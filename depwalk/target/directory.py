@@ -5,10 +5,9 @@ from __future__ import annotations
 import ntpath
 import os
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from depwalk import core
+from depwalk import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +23,8 @@ class Directory:
 
     def find(self, name: str) -> str | None:
         """Path of a file by its name, matched as Windows does: without regard to case. None if it is not there."""
-        head, _, tail = ntpath.normpath(name).partition("\\")
+        plain = "\\" not in name and "/" not in name and name not in (".", "..")
+        head, _, tail = (name, "", "") if plain else ntpath.normpath(name).partition("\\")
         if head == "..":
             return Directory(os.path.dirname(self.path)).find(tail) if tail else None
         found = self._names.get(head.lower())
@@ -41,29 +41,17 @@ class Directory:
     @property
     def exists(self) -> bool:
         """Whether there is such a directory."""
-        return self.assumed is not None or _is_directory(self.path)
+        return self.assumed is not None or files.is_directory(self.path)
 
     @property
     def _names(self) -> Mapping[str, str]:
         return self.assumed if self.assumed is not None else _listing(self.path)
 
 
-@lru_cache(maxsize=4096)
+@files.remembered
 def _listing(path: str) -> Mapping[str, str]:
     """Lower-case name -> name of all entries; empty if a directory cannot be read: the loader passes over it too."""
     try:
-        with os.scandir(core.extended_path(path or ".")) as entries:
-            return {entry.name.lower(): entry.name for entry in entries}
+        return files.listing(path)
     except OSError:
         return {}
-
-
-@lru_cache(maxsize=4096)
-def _is_directory(path: str) -> bool:
-    return os.path.isdir(core.extended_path(path))
-
-
-def forget() -> None:
-    """Forget all listings: files may have changed since."""
-    _listing.cache_clear()
-    _is_directory.cache_clear()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from depwalk import core, tables
+from depwalk import files, tables
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def around(python: Python | None, path: str | None, variables: Mapping[str, str]
         prefix=prefix,
         base=base,
         conda=Directory(prefix).find("conda-meta") is not None,
-        sites=tuple(site for site in [*own, *users] if os.path.isdir(site)),
+        sites=tuple(site for site in [*own, *users] if files.is_directory(site)),
         user_base=user_base,
         variables=variables,
     )
@@ -123,8 +123,7 @@ def _matching(root: str, pattern: str) -> list[str]:
 def folders(path: str) -> list[str]:
     """Names of the directories in a directory; none if it cannot be read."""
     try:
-        with os.scandir(core.extended_path(path)) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
+        return [name for name in files.names(path) if files.is_directory(os.path.join(path, name))]
     except OSError:
         return []
 

@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from depwalk import image, tables
@@ -77,6 +78,12 @@ class Python:
             return ()
         return tuple(os.path.join(self.directory.path, *part.split("\\")) for part in _CONDA_DIRECTORIES)
 
+    def passes_over(self, name: str) -> bool:
+        """Whether an import passes over an extension module of this file name, which is tagged for another Python."""
+        tag = _TAG.search(name)
+        wanted = self.minor, self.free_threaded, self.architecture
+        return tag is not None and (int(tag[2]), bool(tag[3]), _ARCHITECTURES[tag[4].lower()]) != wanted
+
     def own_dlls(self) -> list[str]:
         """What is loaded from its directory before the first import of an extension."""
         return [self._fill(name) for name in tables.table("pythons.toml")["loaded"]["own"]]
@@ -114,6 +121,7 @@ def running(base_executable: str) -> Python:
     )
 
 
+@cache
 def assumed(minor: int, architecture: str = "x64", *, free_threaded: bool = False) -> Python:
     """A CPython from python.org that is not there: its directory holds what such an installation brings."""
     version, t = f"3{minor}", "t" if free_threaded else ""
@@ -185,6 +193,12 @@ def built_for(file: Image) -> Build | None:
     if tag:
         return Build(int(tag[2]), bool(tag[3]), bool(tag[1]))
     return builds[0] if builds else None
+
+
+def tagged_for(name: str) -> int | None:
+    """The minor version of the CPython that the file name of an extension module is tagged for; None without a tag."""
+    tag = _TAG.search(name)
+    return int(tag[2]) if tag else None
 
 
 def build_of_dll(name: str) -> Build | None:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _PATTERN = re.compile(r"(11|10|8\.1|8|7)(-N)?(-core)?(-x86|-arm64)?", re.IGNORECASE)
 _ROOT = "C:\\Windows"
+_RUN = {
+    "x86": {"x86"},
+    "x64": {"x86", "x64"},
+    "arm64": {"x86", "x64", "arm", "arm64", "arm64ec", "arm64x"},
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,10 @@ class Windows:
         rows = tables.table("windows.toml")["edition"]
         return frozenset(name for key in self.editions or () for name in rows[key]["absent"])
 
+    def runs(self, architecture: str) -> bool:
+        """Whether it starts programs of an architecture, as they are or by emulating them; not known for others."""
+        return architecture in _RUN.get(self.architecture, {architecture})
+
     def system_directories(self, process: str) -> tuple[Directory, Directory, Directory]:
         """System32, System and the Windows directory as a process of this architecture sees them."""
         narrow = process == "x86" and self.architecture != "x86"
@@ -60,6 +69,7 @@ class Windows:
         )
 
 
+@cache
 def named(name: str) -> Windows:
     """A Windows version by the name that --windows takes. Raises ValueError with a sentence for a person."""
     match = _PATTERN.fullmatch(name)

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from depwalk.target import directory
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> None:
-    directory.forget()
 
 
 @pytest.fixture
@@ -61,12 +55,11 @@ def test_a_directory_that_is_a_file_holds_nothing(folder: Directory) -> None:
 
 
 @pytest.mark.parametrize("same_object", [False, True])
-def test_new_files_are_seen_after_forgetting(same_object: bool, tmp_path: Path) -> None:
+def test_new_files_are_seen_by_the_next_look(same_object: bool, tmp_path: Path) -> None:
     before = Directory(str(tmp_path / "late"))
     assert (before.exists, before.find("late.dll")) == (False, None)
     (tmp_path / "late").mkdir()
     (tmp_path / "late" / "late.dll").touch()
-    directory.forget()
     after = before if same_object else Directory(str(tmp_path / "late"))
     assert (after.exists, after.find("late.dll")) == (True, str(tmp_path / "late" / "late.dll"))
 

@@ -43,6 +43,8 @@ FLOORS = (
     "cpu",
     "installation",
     "wheel",
+    "files",
+    "archive",
     "core",
     "_binding",
     "tables",

@@ -374,8 +374,9 @@ def test_dependent_load_flags_do_not_rule_those_of_its_children(make_pe: MakePE)
     assert statuses(walk(flagged(make_pe, 0x100)))["d.dll"] == "found"
 
 
-def test_flags_that_are_no_search_flags_do_not_count(make_pe: MakePE) -> None:
-    assert statuses(walk(flagged(make_pe, 0x80)))["c.dll"] == "found"
+@pytest.mark.parametrize("flags", [0x80, 0x2000, 0x4000])
+def test_flags_that_name_no_directory_do_not_count(flags: int, make_pe: MakePE) -> None:
+    assert statuses(walk(flagged(make_pe, flags)))["c.dll"] == "found"
 
 
 def test_what_the_process_has_loaded_before_is_taken(make_pe: MakePE) -> None:

@@ -12,7 +12,7 @@ from targets import searched, target
 
 from depwalk import image, search
 from depwalk.search import Process, Resolution, find
-from depwalk.target import Directory, directory
+from depwalk.target import Directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 BEFORE = ["api-set", "side-by-side", "loaded", "known-dlls"]
 LEGACY = ["System32", "System", "Windows directory"]
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> None:
-    directory.forget()
 
 
 def order(place: Target, name: str, *, dll: bool = True) -> list[str]:

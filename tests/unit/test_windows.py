@@ -8,7 +8,7 @@ import pytest
 from pe_maker import pe
 from test_api_sets import MAP, map_v6
 
-from depwalk.target import directory, windows
+from depwalk.target import windows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,11 +108,6 @@ def test_releases_are_in_order() -> None:
 
 
 # ---- a drive -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> None:
-    directory.forget()
 
 
 def drive(root: Path, *, folders: tuple[str, str, str] = ("Windows", "System32", "SysWOW64"), **kernel: object) -> Path:

@@ -1,0 +1,169 @@
+"""Which files a scan is about: what the paths given hold, unit by unit. Files are listed here, and not read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from depwalk import core
+from depwalk.bulk.rows import File, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from depwalk.bulk.rows import FileKind, UnitKind
+
+KINDS: dict[str, FileKind] = {".pyd": "extension", ".exe": "program", ".dll": "dll"}
+WHEEL, LIST = ".whl", ".txt"
+_PASSED_OVER = {"__pycache__", ".git"}
+_CACHES = {"pkgs", "envs"}  # in a prefix: packages that are kept, and other environments
+_LONGEST_LIST = 10_000_000  # bytes
+
+
+class NothingToScan(ValueError):  # noqa: N818  (as FileNotFound)
+    """A path that is not there, or that has nothing to judge in it; the text is a sentence for a person."""
+
+
+@dataclass
+class Listed:
+    """A unit, its files, and why some of what is in it could not be listed.
+
+    `whole`: the files are all that the unit has, so that a DLL that is not among them is not in it.
+    """
+
+    unit: Unit
+    files: list[File] = field(default_factory=list)
+    unreadable: list[tuple[File, str]] = field(default_factory=list)
+    whole: bool = True
+
+
+def collect(paths: Iterable[str]) -> list[Listed]:
+    """What is to be judged, each file once. Raises NothingToScan."""
+    found: dict[str, Listed] = {}
+    for path in paths:
+        before = sum(len(listed.files) + len(listed.unreadable) for listed in found.values()), len(found)
+        _collect(path, found, followed=False)
+        after = sum(len(listed.files) + len(listed.unreadable) for listed in found.values()), len(found)
+        if before == after and not _is_known(path, found):
+            raise NothingToScan(f"{path}: there is no .pyd, .dll, .exe or .whl file in it")
+    return list(found.values())
+
+
+def _is_known(path: str, found: dict[str, Listed]) -> bool:
+    full = os.path.abspath(path)
+    return any(full in (listed.unit.path, file.path) for listed in found.values() for file in listed.files)
+
+
+def _collect(path: str, found: dict[str, Listed], *, followed: bool) -> None:
+    full = os.path.abspath(path)
+    ending = os.path.splitext(full)[1].lower()
+    if os.path.isdir(core.extended_path(full)):
+        _directory(full, found)
+    elif not os.path.lexists(core.extended_path(full)):
+        raise NothingToScan(f"{path}: there is no such file or directory")
+    elif ending == WHEEL:
+        _wheel(full, found)
+    elif ending == LIST and not followed:
+        for entry in _entries(full):
+            _collect(entry, found, followed=True)
+    else:
+        _one(full, found)
+
+
+def _entries(path: str) -> Iterator[str]:
+    """The paths that a list names, one on each line, relative to the list; `#` begins a comment."""
+    with open(core.extended_path(path), encoding="utf-8-sig", errors="surrogateescape") as file:
+        for line in file.read(_LONGEST_LIST).splitlines():
+            text = line.partition(" #")[0].strip()
+            if text and not text.startswith("#"):
+                yield os.path.join(os.path.dirname(path), text)
+
+
+def _one(path: str, found: dict[str, Listed]) -> None:
+    unit = Unit(os.path.dirname(path), "directory")
+    listed = found.setdefault(unit.path, Listed(unit, whole=False))
+    if all(file.path != path for file in listed.files):
+        _add(listed, path)
+
+
+def _wheel(path: str, found: dict[str, Listed]) -> None:
+    if path in found:
+        return
+    try:
+        facts = os.stat(core.extended_path(path))
+    except OSError as error:
+        file = File(path, Unit(path, "wheel"), "wheel", 0, 0)
+        found[path] = Listed(file.unit, unreadable=[(file, error.strerror or "it cannot be read")])
+        return
+    found[path] = Listed(Unit(path, "wheel", facts.st_size, facts.st_mtime_ns))
+
+
+def _directory(path: str, found: dict[str, Listed]) -> None:
+    """A directory, and those in it; links to directories are not followed, so that there is an end."""
+    unit = _unit_of(path)
+    listed = Listed(unit)
+    open_ones = [unit.path]
+    while open_ones:
+        folder = open_ones.pop()
+        try:
+            with os.scandir(core.extended_path(folder)) as entries:
+                names = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            listed.unreadable.append((File(folder, unit, "dll", 0, 0), error.strerror or "it cannot be read"))
+            continue
+        below = []
+        for entry in names:
+            ending = os.path.splitext(entry.name)[1].lower()
+            full = os.path.join(folder, entry.name)
+            if ending in KINDS and not entry.is_dir():
+                _add(listed, full, entry)
+            elif ending == WHEEL and entry.is_file():
+                _wheel(full, found)
+            elif _is_entered(entry.name, folder, unit) and entry.is_dir(follow_symlinks=False):
+                below.append(full)
+        open_ones += reversed(below)
+    if listed.files or listed.unreadable:
+        known = found.get(unit.path)
+        found[unit.path] = listed if known is None or not known.whole else known
+
+
+def _is_entered(name: str, folder: str, unit: Unit) -> bool:
+    return name not in _PASSED_OVER and not (unit.kind == "prefix" and folder == unit.path and name in _CACHES)
+
+
+def _add(listed: Listed, path: str, entry: os.DirEntry[str] | None = None) -> None:
+    kind = KINDS.get(os.path.splitext(path)[1].lower(), "dll")
+    try:
+        facts = entry.stat() if entry is not None else os.stat(core.extended_path(path))
+    except OSError as error:  # it has just gone, or is a link to nowhere
+        reason = error.strerror or "it cannot be read"
+        listed.unreadable.append((File(path, listed.unit, kind, 0, 0), reason))
+        return
+    file = File(path, listed.unit, kind, facts.st_size, facts.st_mtime_ns)
+    if stat.S_ISREG(facts.st_mode):
+        listed.files.append(file)
+    else:
+        listed.unreadable.append((file, "a device or a pipe, not a file"))
+
+
+def _unit_of(path: str) -> Unit:
+    """What a directory is, by what it holds; of a virtual environment that is its site-packages."""
+    names = {name.lower() for name in _names(path)}
+    site = os.path.join(path, "Lib", "site-packages")
+    kind: UnitKind = "directory"
+    if "conda-meta" in names:
+        kind = "prefix"
+    elif "pyvenv.cfg" in names and os.path.isdir(site):
+        return Unit(site, "site")
+    elif os.path.basename(path).lower() == "site-packages" or any(name.endswith(".dist-info") for name in names):
+        kind = "site"
+    return Unit(path, kind)
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return os.listdir(core.extended_path(path))
+    except OSError:
+        return []

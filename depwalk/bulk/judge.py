@@ -1,0 +1,247 @@
+"""Judging the files of a unit: a row for each file and each case.
+
+What several files need is read once, as long as this process remembers it: see files.remembering.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from depwalk import image, result, wheel
+from depwalk.bulk.rows import File, Link, Node, Row
+from depwalk.target import python
+from depwalk.target.choose import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from depwalk.bulk.rows import Case, Unit
+    from depwalk.graph import Graph, Module
+    from depwalk.image import Image
+    from depwalk.result import Result
+    from depwalk.target import Target
+    from depwalk.target.choose import Choice, Machine
+
+Site = dict[str, list[str]]  # of a unit: lower-case base name -> the files of that name
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every file. `present` turns a result into what the caller wants beside the row, if anything."""
+
+    cases: tuple[tuple[Case, Choice], ...]
+    machine: Machine | None
+    load: bool
+    timeout: float  # seconds that a load may take
+    hashed: bool = False
+    present: Callable[[Result], Any] | None = None
+
+
+@dataclass
+class Judged:
+    """Rows, and for each what `present` made of it.
+
+    `parts` are DLLs that were met in the trees of other files of the unit: by path and case's number.
+    """
+
+    rows: list[tuple[Row, Any]] = field(default_factory=list)
+    parts: dict[tuple[str, int], Row] = field(default_factory=dict)
+
+
+def site_of(listed: Sequence[File]) -> Site:
+    """The files of a unit by their base names."""
+    found: Site = {}
+    for file in listed:
+        found.setdefault(os.path.basename(file.path).lower(), []).append(file.path)
+    return found
+
+
+def judge(listed: Sequence[File], site: Mapping[str, Collection[str]] | None, question: Question) -> Judged:
+    """The rows of some files of one unit, whose files are `site` as far as they are known."""
+    known = {path for paths in (site or {}).values() for path in paths} | {file.path for file in listed}
+    judged = Judged()
+    choices = _choices(listed[0].unit, site or {}, question) if listed else []
+    for file in listed:
+        judged.rows += _rows_of(file, site, question, choices, known, judged.parts)
+    return judged
+
+
+def unread(file: File, reason: str, question: Question) -> list[tuple[Row, Any]]:
+    """The rows of a file that cannot be read."""
+    return [(Row(file, case, None, reason=reason, unreadable=True), None) for case, _ in question.cases]
+
+
+def _choices(unit: Unit, site: Mapping[str, Collection[str]], question: Question) -> list[tuple[Case, Choice]]:
+    """The cases, where nothing else is asked for in the Python to which a unit belongs, as far as that is known."""
+    own = None if unit.kind == "wheel" else _python_of(unit.path)
+    minor = _usual_minor(site)
+    return [(case, replace(choice, python=choice.python or own, otherwise=minor)) for case, choice in question.cases]
+
+
+def _usual_minor(site: Mapping[str, Collection[str]]) -> int | None:
+    """The CPython that most extension modules of a unit are tagged for."""
+    found = Counter(minor for name, paths in site.items() if (minor := python.tagged_for(name)) for _ in paths)
+    return found.most_common(1)[0][0] if found else None
+
+
+def _python_of(directory: str) -> str | None:
+    """The interpreter of the environment that a directory is, or whose site-packages it is; None if none is there."""
+    prefix = os.path.dirname(os.path.dirname(directory)) if directory.lower().endswith("site-packages") else directory
+    for path in (os.path.join(prefix, "python.exe"), os.path.join(prefix, "Scripts", "python.exe")):
+        if os.path.isfile(path):
+            try:
+                python.at(path)
+            except ValueError:
+                continue
+            return path
+    return None
+
+
+def _rows_of(
+    file: File,
+    site: Mapping[str, Collection[str]] | None,
+    question: Question,
+    choices: Sequence[tuple[Case, Choice]],
+    known: set[str],
+    parts: dict[tuple[str, int], Row],
+) -> Iterator[tuple[Row, Any]]:
+    try:
+        own = image.read(file.path)
+        file = _described(file, own, hashed=question.hashed)
+    except (image.UnreadableFile, OSError) as error:
+        reason = str(error).removeprefix(f"{file.path}: ")
+        yield from unread(file, reason, question)
+        return
+    for number, (case, choice) in enumerate(choices):
+        row, extra = _row(file, own, case, choice, site, question)
+        if isinstance(extra, result.Result):
+            for part in _parts(extra.graph, file, case, known):
+                parts.setdefault((part.file.path, number), part)
+            extra = question.present(extra) if question.present else None
+        yield row, extra
+
+
+def _row(
+    file: File,
+    own: Image,
+    case: Case,
+    choice: Choice,
+    site: Mapping[str, Collection[str]] | None,
+    question: Question,
+) -> tuple[Row, Result | None]:
+    try:
+        target = choose(own, choice, question.machine)
+        reason = _not_for(file, own, target, site or {})
+        if reason:
+            return Row(file, case, None, reason=reason), None
+        found = result.diagnose(file.path, lambda _: target, load=question.load, timeout=question.timeout, site=site)
+    except (image.UnreadableFile, OSError, ValueError) as error:  # it has gone meanwhile, or does not fit
+        return Row(file, case, None, reason=str(error), unreadable=True), None
+    except RecursionError:
+        return Row(file, case, None, reason="it is nested too deeply to be judged", unreadable=True), None
+    verdict = "unknown" if _depends_on_who_loads_it(found, file, site or {}) else found.verdict
+    nodes = tuple(map(_node, found.graph.modules))
+    links = tuple(
+        Link(edge.importer, edge.imported, edge.kind, edge.name, edge.symbols, edge.unresolved)
+        for edge in found.graph.edges
+    )
+    row = Row(
+        file,
+        case,
+        verdict,
+        found.basis,
+        found.findings,
+        nodes,
+        links,
+        found.sources,
+        elapsed_ms=found.elapsed_ms,
+    )
+    return row, found
+
+
+def _depends_on_who_loads_it(found: Result, file: File, site: Mapping[str, Collection[str]]) -> bool:
+    """Whether all that a program or plug-in lacks is installed with it: who starts or loads it makes that be found.
+
+    Such a process is not known. An extension module is loaded by its import, which is.
+    """
+    if file.kind == "extension" or found.verdict != "fails" or found.basis == "loader":
+        return False
+    at_fault = [module for module in found.graph.modules[1:] if module.status == "missing" and not module.delayed]
+    return bool(at_fault) and all(module.name.lower() in site for module in at_fault)
+
+
+def _not_for(file: File, own: Image, target: Target, site: Mapping[str, Collection[str]]) -> str:
+    """Why a file is not meant to be loaded there, although it is installed; empty if it is."""
+    system = target.windows.architecture
+    if file.kind != "extension":
+        return (
+            ""
+            if target.windows.runs(own.architecture) and own.runs_in(target.architecture, system)
+            else (f"it is for {own.architecture}, which is not what was asked about")
+        )
+    if target.python is None or not target.python.passes_over(os.path.basename(file.path)):
+        return ""
+    folder, name = os.path.split(file.path)
+    stem = name.partition(".")[0].lower() + "."
+    beside = (os.path.split(path) for base, paths in site.items() if base.startswith(stem) for path in paths)
+    other = next((name for where, name in beside if where == folder and not target.python.passes_over(name)), "")
+    return f"it is for another Python, and {other} is there for {target.python.name}" if other else ""
+
+
+def _described(file: File, own: Image, *, hashed: bool) -> File:
+    owner = wheel.owners([file.path]).get(file.path)
+    distribution = wheel.read(owner.folder) if owner else None
+    build = python.built_for(own) if file.kind == "extension" else None
+    version = "" if build is None else "abi3" if build.minor is None else f"3.{build.minor}"
+    return replace(
+        file,
+        sha256=_sha256(own) if hashed else "",
+        distribution=distribution.name if distribution else "",
+        version=distribution.version if distribution else "",
+        architecture=own.architecture,
+        python=f"{version}t" if build is not None and build.free_threaded else version,
+    )
+
+
+def _sha256(own: Image) -> str:
+    import hashlib
+
+    return hashlib.sha256(own.file.content).hexdigest()
+
+
+def _node(module: Module) -> Node:
+    own = module.image
+    return Node(
+        module.name,
+        module.path,
+        module.status,
+        own.architecture if own else "",
+        ".".join(map(str, own.version)) if own and own.version else "",
+        module.depth,
+        module.delayed,
+        module.rule.name if module.rule else "",
+    )
+
+
+def _parts(graph: Graph, file: File, case: Case, known: set[str]) -> Iterator[Row]:
+    """Rows of the unit's DLLs in the tree of a file, each with what it needs itself."""
+    for module in graph.modules[1:]:
+        if module.path not in known or module.image is None or module.status != "found":
+            continue
+        edges = graph.needs(module)
+        nodes = [module, *(graph.modules[edge.imported] for edge in edges)]
+        own = File(module.path, file.unit, "dll", module.image.size, 0)
+        yield Row(
+            own,
+            case,
+            None,
+            nodes=tuple(map(_node, nodes)),
+            links=tuple(
+                Link(0, index, edge.kind, edge.name, edge.symbols, edge.unresolved)
+                for index, edge in enumerate(edges, 1)
+            ),
+            reason=f"judged with {file.path}, which needs it",
+        )

@@ -1,0 +1,60 @@
+"""The order of the work: of each unit what is imported or started first, then the DLLs that nothing of it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from depwalk.bulk import wheels, work
+from depwalk.bulk.judge import Judged, Question, site_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from depwalk.bulk import Scan
+    from depwalk.bulk.collect import Listed
+    from depwalk.bulk.rows import File, Row
+
+_MEMBERS = 30  # files in a wheel, roughly
+
+
+def rows(scan: Scan, todo: Sequence[tuple[Listed, list[File]]]) -> Iterator[tuple[Row, Any]]:
+    """The rows of some files of each unit, and of wheels."""
+    question = Question(scan.cases, scan.machine, scan.load, scan.timeout, scan.hashed, scan.present)
+    number = sum(len(files) if listed.unit.kind != "wheel" else _MEMBERS for listed, files in todo)
+    count = scan.jobs or work.usual_count(number * len(scan.cases))
+    known = wheels.by_name([listed.unit.path for listed in scan.listed if listed.unit.kind == "wheel"])
+    with work.Workers(question, count) as workers:
+        tasks: list[work.Task] = []
+        for listed, again in todo:
+            if listed.unit.kind == "wheel":
+                tasks.append(work.Task(listed.unit, wheels=known))
+            else:
+                site = site_of(listed.files) if listed.whole else None
+                started = [file for file in again if file.kind != "dll"]
+                tasks += work.pieces(listed.unit, started, site)
+        parts: dict[tuple[str, int], Row] = {}
+        for _, judged in workers(tasks):
+            yield from judged.rows
+            parts.update(judged.parts)
+        yield from _others(todo, parts, workers, question)
+
+
+def _others(
+    todo: Sequence[tuple[Listed, list[File]]],
+    parts: dict[tuple[str, int], Row],
+    workers: work.Workers,
+    question: Question,
+) -> Iterator[tuple[Row, Any]]:
+    tasks: list[work.Task] = []
+    listed_files: list[File] = []
+    for listed, again in todo:
+        if listed.unit.kind != "wheel":
+            site = site_of(listed.files) if listed.whole else None
+            tasks += work.pieces(listed.unit, work.left_of(again, parts, question), site)
+            listed_files += again
+    rest = Judged()
+    for _, judged in workers(tasks):
+        yield from judged.rows
+        rest.rows += judged.rows
+        parts = {**judged.parts, **parts}
+    yield from work.rows_of_parts(listed_files, parts, rest, question)

@@ -1,0 +1,109 @@
+"""A wheel as the directory that it would be unpacked to, alone or together with other wheels that it needs."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from depwalk import wheel
+from depwalk.archive import Archive, UnreadableArchive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from depwalk.archive import Member
+
+_REQUIRES = re.compile(r"^Requires-Dist:\s*([\w.-]+)(.*)$", re.IGNORECASE | re.ASCII | re.MULTILINE)
+_LONGEST_METADATA = 1_000_000  # bytes
+_MOST_TOGETHER = 40  # wheels
+_NAME = re.compile(r"([^-]+)-([^-]+)(?:-\d[^-]*)?-([^-]+)-([^-]+)-([^-]+)\.whl", re.IGNORECASE)
+
+
+class Together:
+    """Several wheels unpacked into one directory, under the path of the first. What it has is not replaced."""
+
+    def __init__(self, archives: Sequence[Archive]) -> None:
+        self.path = archives[0].path
+        self._archives = archives
+        self._holder: dict[str, Archive] = {}
+        self.members: dict[str, Member] = {}
+        self.directories: dict[str, dict[str, str]] = {}
+        for archive in reversed(archives):
+            self.members.update(archive.members)
+            self._holder.update(dict.fromkeys(archive.members, archive))
+            for name, entries in archive.directories.items():
+                self.directories.setdefault(name, {}).update(entries)
+
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """As Archive.read."""
+        return self._of(name).read(name, most)
+
+    def content(self, name: str) -> bytes | str:
+        """As Archive.content."""
+        return self._of(name).content(name)
+
+    def close(self) -> None:
+        """As Archive.close."""
+        for archive in self._archives:
+            archive.close()
+
+    def _of(self, name: str) -> Archive:
+        return self._holder.get(name.lower(), self._archives[0])
+
+
+def by_name(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Wheels by the normalised names of their distributions."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        found.setdefault(wheel.normalised(distribution_of(path)[0]), []).append(path)
+    return found
+
+
+def distribution_of(path: str) -> tuple[str, str]:
+    """Name and version of a wheel's distribution, by the wheel's file name; the version is empty if it has none."""
+    name = _NAME.fullmatch(os.path.basename(path))
+    return (name[1], name[2]) if name else (os.path.splitext(os.path.basename(path))[0], "")
+
+
+def with_required(path: str, known: Mapping[str, Sequence[str]]) -> Together | None:
+    """A wheel with those of the known ones that it requires, and these in turn; None if it requires none of them."""
+    archives = [Archive(path)]
+    seen = {path}
+    for archive in archives:  # grows
+        for name in _required(archive):
+            fitting = [other for other in known.get(name, ()) if _go_together(path, other)]
+            if fitting and fitting[0] not in seen and len(archives) < _MOST_TOGETHER:
+                seen.add(fitting[0])
+                try:
+                    archives.append(Archive(fitting[0]))
+                except (UnreadableArchive, OSError):
+                    continue
+    if len(archives) == 1:
+        archives[0].close()
+        return None
+    return Together(archives)
+
+
+def _required(archive: Archive) -> Iterator[str]:
+    """Normalised names of the distributions that it always requires; those of an extra may be missing."""
+    for name in archive.members:
+        if name.endswith(".dist-info/metadata") and name.count("/") == 1:
+            try:
+                text = archive.read(name, _LONGEST_METADATA).decode("utf-8", "replace")
+            except OSError:
+                return
+            head = text.replace("\r\n", "\n").partition("\n\n")[0]
+            yield from (wheel.normalised(found[1]) for found in _REQUIRES.finditer(head) if "extra" not in found[2])
+
+
+def _go_together(one: str, other: str) -> bool:
+    """Whether two wheels can be in one environment, by their tags."""
+    first, second = _NAME.fullmatch(os.path.basename(one)), _NAME.fullmatch(os.path.basename(other))
+    if not first or not second:
+        return False
+    platform = second[5] == "any" or second[5] == first[5]
+    versions = {first[3].lower(), second[3].lower()}
+    exact = len(versions) == 1 or any(not version.startswith("cp") for version in versions)
+    stable = "abi3" in (first[4].lower(), second[4].lower())
+    return platform and (exact or stable)

@@ -1,0 +1,239 @@
+"""The work of a scan, in pieces that processes share: a piece of a directory, or a wheel."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from depwalk import files
+from depwalk.archive import Archive, UnreadableArchive
+from depwalk.bulk import wheels
+from depwalk.bulk.collect import KINDS, WHEEL
+from depwalk.bulk.judge import Judged, Question, judge, site_of, unread
+from depwalk.bulk.rows import File, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from depwalk.bulk.judge import Site
+    from depwalk.bulk.rows import Unit
+
+_PIECE = 32  # files that are judged in one go, so that there is progress to show
+_FILES_PER_PROCESS = 150 if sys.platform != "win32" else 600  # fewer take less time than a process takes to begin
+_RAREST_COLLECTION = 200_000, 50, 100  # what a scan makes is kept: looking for garbage costs more than there is
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work: some files of a unit, or all that is in a wheel. `wheels` are those that it may need, by name."""
+
+    unit: Unit
+    files: tuple[File, ...] = ()
+    site: Site | None = None
+    wheels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def do(task: Task, question: Question) -> Judged:
+    """Judge what a task is about."""
+    if task.unit.kind != "wheel":
+        return judge(task.files, task.site, question)
+    try:
+        archive = Archive(task.unit.path)
+    except (UnreadableArchive, OSError) as error:
+        return Judged(unread(_whole(task.unit), getattr(error, "strerror", None) or str(error), question))
+    return _of_wheel(task, archive, question)
+
+
+def _of_wheel(task: Task, archive: Archive, question: Question) -> Judged:
+    unit = task.unit
+    with files.mounted(archive):
+        readable, judged = _members(unit, archive, question)
+        problems = list(archive.problems)
+        site = site_of(readable)
+        found = _all(readable, site, question)
+    failing = {row.file.path for row, _ in found.rows if any(node.status == "missing" for node in row.nodes)}
+    together = wheels.with_required(unit.path, task.wheels) if failing else None
+    if together is not None:
+        with files.mounted(together):  # type: ignore[arg-type]  # it has what an Archive has
+            again = judge([file for file in readable if file.path in failing], _site_of_all(together), question)
+        kept = [(row, extra) for row, extra in found.rows if row.file.path not in failing]
+        found = Judged([*kept, *again.rows], {**found.parts, **again.parts})
+    judged.rows += found.rows
+    if problems or not judged.rows:
+        reason = "; ".join(problems) or "it has no .pyd, .dll or .exe file"
+        judged.rows += [(Row(_whole(unit), case, None, reason=reason), None) for case, _ in question.cases]
+    return judged
+
+
+def _members(unit: Unit, archive: Archive, question: Question) -> tuple[list[File], Judged]:
+    """The files in a wheel that can be loaded, and rows for those that cannot even be read."""
+    readable, judged = [], Judged()
+    for member in archive.members.values():
+        kind = KINDS.get(os.path.splitext(member.name)[1].lower())
+        if kind is None:
+            continue
+        file = File(os.path.join(unit.path, *member.name.split("/")), unit, kind, member.size, 0)
+        if member.refused:
+            judged.rows += unread(file, member.refused, question)
+        else:
+            readable.append(file)
+    return sorted(readable, key=lambda file: file.path), judged
+
+
+def _site_of_all(together: wheels.Together) -> Site:
+    found: Site = {}
+    for name, member in together.members.items():
+        if name.endswith(tuple(KINDS)):
+            path = os.path.join(together.path, *member.name.split("/"))
+            found.setdefault(name.rpartition("/")[2], []).append(path)
+    return found
+
+
+def _whole(unit: Unit) -> File:
+    name, version = wheels.distribution_of(unit.path)
+    return File(unit.path, unit, "wheel", unit.size, unit.changed, distribution=name, version=version)
+
+
+def _all(listed: Sequence[File], site: Site | None, question: Question) -> Judged:
+    """Extension modules and programs, then the DLLs that none of them needs, and those that are parts of a tree."""
+    found = judge([file for file in listed if file.kind != "dll"], site, question)
+    rest = judge(left_of(listed, found.parts, question), site, question)
+    rows = found.rows + rest.rows + rows_of_parts(listed, {**rest.parts, **found.parts}, rest, question)
+    return Judged(rows)
+
+
+def left_of(listed: Sequence[File], parts: Mapping[tuple[str, int], Row], question: Question) -> list[File]:
+    """The DLLs that no tree has in some case: they are judged by themselves."""
+    cases = range(len(question.cases))
+    return [file for file in listed if file.kind == "dll" and any((file.path, case) not in parts for case in cases)]
+
+
+def rows_of_parts(
+    listed: Sequence[File], parts: Mapping[tuple[str, int], Row], rest: Judged, question: Question
+) -> list[tuple[Row, Any]]:
+    """Rows of the DLLs that were only judged as parts of a tree."""
+    by_itself = {row.file.path for row, _ in rest.rows}
+    rows = []
+    for file in listed:
+        if file.kind == "dll" and file.path not in by_itself:
+            found = (parts.get((file.path, number)) for number in range(len(question.cases)))
+            rows += [
+                (replace(part, file=replace(part.file, size=file.size, changed=file.changed)), None)
+                for part in found
+                if part is not None
+            ]
+    return rows
+
+
+def pieces(unit: Unit, listed: Sequence[File], site: Site | None) -> Iterator[Task]:
+    """The files of a unit in pieces; those of one package stay together, since they share its source."""
+    piece: list[File] = []
+    for file in listed:
+        top = os.path.relpath(file.path, unit.path).partition(os.sep)[0]
+        full = len(piece) >= _PIECE and top != os.path.relpath(piece[-1].path, unit.path).partition(os.sep)[0]
+        if full or len(piece) >= 2 * _PIECE:
+            yield Task(unit, tuple(piece), site)
+            piece = []
+        piece.append(file)
+    if piece:
+        yield Task(unit, tuple(piece), site)
+
+
+# ---- who does it
+
+
+class Workers:
+    """Does tasks, in their order: in this process, in threads where children are waited for, or in processes."""
+
+    def __init__(self, question: Question, count: int) -> None:
+        self.question = question
+        self.count = count
+        self._stack = contextlib.ExitStack()
+        self._pool: ProcessPoolExecutor | ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        self._stack.enter_context(files.remembering())
+        self._stack.enter_context(_few_collections())
+        if self.question.load:
+            self._pool = ThreadPoolExecutor(self.count)
+        elif self.count > 1:
+            self._pool = _processes(self.question, self.count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._stack.close()
+
+    def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Judged]]:
+        """What each task finds out."""
+        if self._pool is None:
+            yield from ((task, do(task, self.question)) for task in tasks)
+            return
+        work: Callable[..., Judged] = do if isinstance(self._pool, ThreadPoolExecutor) else _do
+        futures = [self._pool.submit(work, task, self.question) for task in tasks]
+        for task, future in zip(tasks, futures):
+            try:
+                yield task, future.result()
+            except BrokenProcessPool:
+                yield task, self._carefully(task)
+
+    def _carefully(self, task: Task) -> Judged:
+        """A task of which a process died, in ever smaller pieces, each in a process of its own."""
+        with _processes(self.question, 1) as pool:
+            try:
+                return pool.submit(_do, task, self.question).result()
+            except BrokenProcessPool:
+                pass
+        if len(task.files) > 1:
+            middle = len(task.files) // 2
+            halves = (task.files[:middle], task.files[middle:])
+            first, second = (self._carefully(replace(task, files=half)) for half in halves)
+            return Judged(first.rows + second.rows, {**first.parts, **second.parts})
+        file = task.files[0] if task.files else _whole(task.unit)
+        return Judged(unread(file, "the process that read it ended without an answer", self.question))
+
+
+def usual_count(number: int) -> int:
+    """How many processes are worth their start for so many files."""
+    return max(1, min(os.cpu_count() or 1, number // _FILES_PER_PROCESS))
+
+
+def _processes(question: Question, count: int) -> ProcessPoolExecutor:
+    import multiprocessing
+
+    kind = "fork" if sys.platform.startswith("linux") else "spawn"  # fork shares what is read and imported already
+    return ProcessPoolExecutor(count, multiprocessing.get_context(kind), _begin)
+
+
+def _begin() -> None:
+    """In a new process: it ends when its parent says so, and remembers until then."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _lasting.enter_context(files.remembering())
+    _lasting.enter_context(_few_collections())
+
+
+def _do(task: Task, question: Question) -> Judged:
+    return do(task, question)
+
+
+@contextlib.contextmanager
+def _few_collections() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*_RAREST_COLLECTION)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+_lasting = contextlib.ExitStack()  # of a process that works for another one
