@@ -9,3 +9,11 @@ CPU = "live, x86-64-v1 to v4, a model such as Nehalem, or the file of a dump"
 FORMATS = ("text", "json")
 LOADS, FAILS, USAGE, UNKNOWN = 0, 1, 2, 3  # exit statuses
 TIMEOUT = 30.0  # seconds that a load may take
+
+# From best to worst: what cannot be read at all is worse than what is known to fail.
+_SEVERITY = (LOADS, UNKNOWN, FAILS, USAGE)
+
+
+def worst(statuses: list[int]) -> int:
+    """The exit status of several."""
+    return max(statuses, key=_SEVERITY.index, default=LOADS)

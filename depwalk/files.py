@@ -15,15 +15,29 @@ from typing import TYPE_CHECKING, TypeVar
 from depwalk import core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, Protocol
 
-    from depwalk.archive import Archive
+    from depwalk.archive import Member
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
+    class Tree(Protocol):
+        """What a wheel, or several, would be unpacked to: an archive.Archive, or what has the same of it."""
+
+        path: str
+
+        @property
+        def members(self) -> Mapping[str, Member]: ...
+        @property
+        def directories(self) -> Mapping[str, Mapping[str, str]]: ...
+        def read(self, name: str, most: int | None = None) -> bytes: ...
+        def content(self, name: str) -> bytes | str: ...
+        def close(self) -> None: ...
+
+
 _SUFFIX = ".whl"
-_mounted: dict[str, Archive] = {}  # by the wheel's path
+_mounted: dict[str, Tree] = {}  # by the wheel's path
 
 # ---- remembering
 
@@ -86,7 +100,7 @@ def forget() -> None:
 
 
 @contextmanager
-def mounted(archive: Archive) -> Iterator[None]:
+def mounted(archive: Tree) -> Iterator[None]:
     """Within it, the paths below a wheel's own lead into it."""
     _mounted[archive.path] = archive
     try:
@@ -97,7 +111,7 @@ def mounted(archive: Archive) -> Iterator[None]:
         archive.close()
 
 
-def _inside(path: str) -> tuple[Archive, str] | None:
+def _inside(path: str) -> tuple[Tree, str] | None:
     """The wheel that a path leads into, and the name there; None for one on the disk."""
     if not _mounted:
         return None
@@ -180,8 +194,7 @@ def content(path: str, most: int = -1) -> bytes:
     inside = _inside(path)
     if inside is not None:
         archive, name = inside
-        inner: bytes = archive.read(name, None if most < 0 else most)
-        return inner
+        return archive.read(name, None if most < 0 else most)
     with open(core.extended_path(path), "rb") as file:
         found: bytes = file.read(most)
         return found

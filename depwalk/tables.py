@@ -21,6 +21,11 @@ def table(name: str) -> dict[str, Any]:
     return tomllib.loads((_DATA / name).read_text("utf-8"))
 
 
+def parse(text: str) -> dict[str, Any]:
+    """TOML. Raises ValueError."""
+    return tomllib.loads(text)
+
+
 @cache
 def lines(name: str) -> tuple[str, ...]:
     """The lines of a list or TSV table that are neither empty nor comments."""

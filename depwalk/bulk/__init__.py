@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +9,16 @@ from depwalk.bulk.collect import NothingToScan, collect
 from depwalk.bulk.rows import Case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from depwalk.bulk.collect import Listed
-    from depwalk.bulk.database import Earlier
+    from depwalk.bulk.earlier import Earlier
     from depwalk.bulk.rows import File, Row
-    from depwalk.result import Result
     from depwalk.target.choose import Choice, Machine
 
 __all__ = ["NothingToScan", "Scan", "cases"]
+
+FILES_IN_WHEEL = 30  # on average, roughly
 
 
 def cases(
@@ -47,7 +47,7 @@ def cases(
 
 @dataclass
 class Scan:
-    """What is to be judged, and for what. Iterating `rows` does the work; `total` rows are expected, about."""
+    """What is to be judged, and for what. Going through `rows` does the work."""
 
     listed: list[Listed]
     cases: tuple[tuple[Case, Choice], ...]
@@ -56,7 +56,6 @@ class Scan:
     timeout: float = 30.0  # seconds that a load may take
     hashed: bool = False
     jobs: int = 0  # 0: as many as are worth it
-    present: Callable[[Result], Any] | None = None
 
     @classmethod
     def of(cls, paths: Sequence[str], cases: tuple[tuple[Case, Choice], ...], **options: Any) -> Scan:
@@ -64,17 +63,28 @@ class Scan:
         return cls(collect(paths), cases, **options)
 
     @property
+    def plain_cases(self) -> list[Case]:
+        """The cases alone."""
+        return [case for case, _ in self.cases]
+
+    @property
+    def total(self) -> int:
+        """How many rows are to be expected, about: how many a wheel has is seen when it is opened."""
+        wheels = sum(listed.unit.kind == "wheel" for listed in self.listed)
+        return (len(self.files) + wheels * FILES_IN_WHEEL) * len(self.cases)
+
+    @property
     def files(self) -> list[File]:
         """All that was listed; what is in wheels is not known yet."""
         return [file for listed in self.listed for file in listed.files]
 
-    def rows(self, earlier: Earlier | None = None) -> Iterator[tuple[Row, Any]]:
-        """Each row, with what `present` made of it; those that still hold are taken from an earlier scan."""
+    def rows(self, earlier: Earlier | None = None) -> Iterator[Row]:
+        """Each row; those that still hold are taken from an earlier scan."""
         for listed in self.listed:
             for file, reason in listed.unreadable:
                 yield from _unread(file, reason, self.cases)
         todo, kept = self._todo(earlier)
-        yield from ((row, None) for row in kept)
+        yield from kept
         if any(files for _, files in todo) or any(listed.unit.kind == "wheel" for listed, _ in todo):
             from depwalk.bulk import order
 
@@ -84,10 +94,11 @@ class Scan:
         """Units with the files that have to be judged, and rows of an earlier scan for the others."""
         if earlier is None:
             return [(listed, listed.files) for listed in self.listed], []
-        earlier.prepare(self.files)
+        wheels = [listed.unit for listed in self.listed if listed.unit.kind == "wheel"]
+        earlier.prepare(self.files, wheels)
         todo: list[tuple[Listed, list[File]]] = []
         kept: list[Row] = []
-        plain = [case for case, _ in self.cases]
+        plain = self.plain_cases
         for listed in self.listed:
             if listed.unit.kind == "wheel" and not listed.unreadable:
                 rows = earlier.wheel(listed.unit, plain)
@@ -107,7 +118,7 @@ class Scan:
         return todo, kept
 
 
-def _unread(file: File, reason: str, asked: Sequence[tuple[Case, Choice]]) -> Iterator[tuple[Row, Any]]:
+def _unread(file: File, reason: str, asked: Sequence[tuple[Case, Choice]]) -> Iterator[Row]:
     from depwalk.bulk.rows import Row
 
-    yield from ((Row(file, case, None, reason=reason, unreadable=True), None) for case, _ in asked)
+    yield from (Row(file, case, None, reason=reason, unreadable=True) for case, _ in asked)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from depwalk import image, result, wheel
 from depwalk.bulk.rows import File, Link, Node, Row
@@ -16,7 +16,7 @@ from depwalk.target import python
 from depwalk.target.choose import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from depwalk.bulk.rows import Case, Unit
     from depwalk.graph import Graph, Module
@@ -30,24 +30,20 @@ Site = dict[str, list[str]]  # of a unit: lower-case base name -> the files of t
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of every file. `present` turns a result into what the caller wants beside the row, if anything."""
+    """What is asked of every file."""
 
     cases: tuple[tuple[Case, Choice], ...]
     machine: Machine | None
     load: bool
     timeout: float  # seconds that a load may take
     hashed: bool = False
-    present: Callable[[Result], Any] | None = None
 
 
 @dataclass
 class Judged:
-    """Rows, and for each what `present` made of it.
+    """Rows, and DLLs that were met in the trees of other files of the unit: `parts`, by path and case's number."""
 
-    `parts` are DLLs that were met in the trees of other files of the unit: by path and case's number.
-    """
-
-    rows: list[tuple[Row, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     parts: dict[tuple[str, int], Row] = field(default_factory=dict)
 
 
@@ -69,9 +65,9 @@ def judge(listed: Sequence[File], site: Mapping[str, Collection[str]] | None, qu
     return judged
 
 
-def unread(file: File, reason: str, question: Question) -> list[tuple[Row, Any]]:
+def unread(file: File, reason: str, question: Question) -> list[Row]:
     """The rows of a file that cannot be read."""
-    return [(Row(file, case, None, reason=reason, unreadable=True), None) for case, _ in question.cases]
+    return [Row(file, case, None, reason=reason, unreadable=True) for case, _ in question.cases]
 
 
 def _choices(unit: Unit, site: Mapping[str, Collection[str]], question: Question) -> list[tuple[Case, Choice]]:
@@ -107,7 +103,7 @@ def _rows_of(
     choices: Sequence[tuple[Case, Choice]],
     known: set[str],
     parts: dict[tuple[str, int], Row],
-) -> Iterator[tuple[Row, Any]]:
+) -> Iterator[Row]:
     try:
         own = image.read(file.path)
         file = _described(file, own, hashed=question.hashed)
@@ -116,12 +112,10 @@ def _rows_of(
         yield from unread(file, reason, question)
         return
     for number, (case, choice) in enumerate(choices):
-        row, extra = _row(file, own, case, choice, site, question)
-        if isinstance(extra, result.Result):
-            for part in _parts(extra.graph, file, case, known):
-                parts.setdefault((part.file.path, number), part)
-            extra = question.present(extra) if question.present else None
-        yield row, extra
+        row, graph = _row(file, own, case, choice, site, question)
+        for part in _parts(graph, file, case, known) if graph is not None else ():
+            parts.setdefault((part.file.path, number), part)
+        yield row
 
 
 def _row(
@@ -131,7 +125,7 @@ def _row(
     choice: Choice,
     site: Mapping[str, Collection[str]] | None,
     question: Question,
-) -> tuple[Row, Result | None]:
+) -> tuple[Row, Graph | None]:
     try:
         target = choose(own, choice, question.machine)
         reason = _not_for(file, own, target, site or {})
@@ -159,7 +153,7 @@ def _row(
         found.sources,
         elapsed_ms=found.elapsed_ms,
     )
-    return row, found
+    return row, found.graph
 
 
 def _depends_on_who_loads_it(found: Result, file: File, site: Mapping[str, Collection[str]]) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from depwalk.bulk import wheels, work
+from depwalk.bulk import FILES_IN_WHEEL, wheels, work
 from depwalk.bulk.judge import Judged, Question, site_of
 
 if TYPE_CHECKING:
@@ -14,13 +14,11 @@ if TYPE_CHECKING:
     from depwalk.bulk.collect import Listed
     from depwalk.bulk.rows import File, Row
 
-_MEMBERS = 30  # files in a wheel, roughly
 
-
-def rows(scan: Scan, todo: Sequence[tuple[Listed, list[File]]]) -> Iterator[tuple[Row, Any]]:
+def rows(scan: Scan, todo: Sequence[tuple[Listed, list[File]]]) -> Iterator[Row]:
     """The rows of some files of each unit, and of wheels."""
-    question = Question(scan.cases, scan.machine, scan.load, scan.timeout, scan.hashed, scan.present)
-    number = sum(len(files) if listed.unit.kind != "wheel" else _MEMBERS for listed, files in todo)
+    question = Question(scan.cases, scan.machine, scan.load, scan.timeout, scan.hashed)
+    number = sum(len(files) if listed.unit.kind != "wheel" else FILES_IN_WHEEL for listed, files in todo)
     count = scan.jobs or work.usual_count(number * len(scan.cases))
     known = wheels.by_name([listed.unit.path for listed in scan.listed if listed.unit.kind == "wheel"])
     with work.Workers(question, count) as workers:
@@ -33,7 +31,7 @@ def rows(scan: Scan, todo: Sequence[tuple[Listed, list[File]]]) -> Iterator[tupl
                 started = [file for file in again if file.kind != "dll"]
                 tasks += work.pieces(listed.unit, started, site)
         parts: dict[tuple[str, int], Row] = {}
-        for _, judged in workers(tasks):
+        for judged in workers(tasks):
             yield from judged.rows
             parts.update(judged.parts)
         yield from _others(todo, parts, workers, question)
@@ -44,7 +42,7 @@ def _others(
     parts: dict[tuple[str, int], Row],
     workers: work.Workers,
     question: Question,
-) -> Iterator[tuple[Row, Any]]:
+) -> Iterator[Row]:
     tasks: list[work.Task] = []
     listed_files: list[File] = []
     for listed, again in todo:
@@ -53,7 +51,7 @@ def _others(
             tasks += work.pieces(listed.unit, work.left_of(again, parts, question), site)
             listed_files += again
     rest = Judged()
-    for _, judged in workers(tasks):
+    for judged in workers(tasks):
         yield from judged.rows
         rest.rows += judged.rows
         parts = {**judged.parts, **parts}

@@ -10,17 +10,18 @@ import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from depwalk import files
 from depwalk.archive import Archive, UnreadableArchive
 from depwalk.bulk import wheels
-from depwalk.bulk.collect import KINDS, WHEEL
+from depwalk.bulk.collect import KINDS
 from depwalk.bulk.judge import Judged, Question, judge, site_of, unread
 from depwalk.bulk.rows import File, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from depwalk.bulk.judge import Site
     from depwalk.bulk.rows import Unit
@@ -32,7 +33,7 @@ _RAREST_COLLECTION = 200_000, 50, 100  # what a scan makes is kept: looking for 
 
 @dataclass(frozen=True)
 class Task:
-    """A piece of work: some files of a unit, or all that is in a wheel. `wheels` are those that it may need, by name."""
+    """A piece of work: some files of a unit, or all that is in a wheel; `wheels` are others that it may need."""
 
     unit: Unit
     files: tuple[File, ...] = ()
@@ -58,17 +59,17 @@ def _of_wheel(task: Task, archive: Archive, question: Question) -> Judged:
         problems = list(archive.problems)
         site = site_of(readable)
         found = _all(readable, site, question)
-    failing = {row.file.path for row, _ in found.rows if any(node.status == "missing" for node in row.nodes)}
+    failing = {row.file.path for row in found.rows if any(node.status == "missing" for node in row.nodes)}
     together = wheels.with_required(unit.path, task.wheels) if failing else None
     if together is not None:
-        with files.mounted(together):  # type: ignore[arg-type]  # it has what an Archive has
+        with files.mounted(together):
             again = judge([file for file in readable if file.path in failing], _site_of_all(together), question)
-        kept = [(row, extra) for row, extra in found.rows if row.file.path not in failing]
+        kept = [row for row in found.rows if row.file.path not in failing]
         found = Judged([*kept, *again.rows], {**found.parts, **again.parts})
     judged.rows += found.rows
     if problems or not judged.rows:
         reason = "; ".join(problems) or "it has no .pyd, .dll or .exe file"
-        judged.rows += [(Row(_whole(unit), case, None, reason=reason), None) for case, _ in question.cases]
+        judged.rows += [Row(_whole(unit), case, None, reason=reason) for case, _ in question.cases]
     return judged
 
 
@@ -117,15 +118,15 @@ def left_of(listed: Sequence[File], parts: Mapping[tuple[str, int], Row], questi
 
 def rows_of_parts(
     listed: Sequence[File], parts: Mapping[tuple[str, int], Row], rest: Judged, question: Question
-) -> list[tuple[Row, Any]]:
+) -> list[Row]:
     """Rows of the DLLs that were only judged as parts of a tree."""
-    by_itself = {row.file.path for row, _ in rest.rows}
+    by_itself = {row.file.path for row in rest.rows}
     rows = []
     for file in listed:
         if file.kind == "dll" and file.path not in by_itself:
             found = (parts.get((file.path, number)) for number in range(len(question.cases)))
             rows += [
-                (replace(part, file=replace(part.file, size=file.size, changed=file.changed)), None)
+                replace(part, file=replace(part.file, size=file.size, changed=file.changed))
                 for part in found
                 if part is not None
             ]
@@ -164,7 +165,7 @@ class Workers:
         if self.question.load:
             self._pool = ThreadPoolExecutor(self.count)
         elif self.count > 1:
-            self._pool = _processes(self.question, self.count)
+            self._pool = _processes(self.count)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -172,24 +173,25 @@ class Workers:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._stack.close()
 
-    def __call__(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Judged]]:
+    def __call__(self, tasks: Sequence[Task]) -> Iterator[Judged]:
         """What each task finds out."""
         if self._pool is None:
-            yield from ((task, do(task, self.question)) for task in tasks)
+            yield from (do(task, self.question) for task in tasks)
             return
-        work: Callable[..., Judged] = do if isinstance(self._pool, ThreadPoolExecutor) else _do
-        futures = [self._pool.submit(work, task, self.question) for task in tasks]
-        for task, future in zip(tasks, futures):
-            try:
-                yield task, future.result()
-            except BrokenProcessPool:
-                yield task, self._carefully(task)
+        futures = [self._pool.submit(do, task, self.question) for task in tasks]
+        yield from (self._outcome(task, future) for task, future in zip(tasks, futures))
+
+    def _outcome(self, task: Task, future: Future[Judged]) -> Judged:
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            return self._carefully(task)
 
     def _carefully(self, task: Task) -> Judged:
         """A task of which a process died, in ever smaller pieces, each in a process of its own."""
-        with _processes(self.question, 1) as pool:
+        with _processes(1) as pool:
             try:
-                return pool.submit(_do, task, self.question).result()
+                return pool.submit(do, task, self.question).result()
             except BrokenProcessPool:
                 pass
         if len(task.files) > 1:
@@ -206,7 +208,7 @@ def usual_count(number: int) -> int:
     return max(1, min(os.cpu_count() or 1, number // _FILES_PER_PROCESS))
 
 
-def _processes(question: Question, count: int) -> ProcessPoolExecutor:
+def _processes(count: int) -> ProcessPoolExecutor:
     import multiprocessing
 
     kind = "fork" if sys.platform.startswith("linux") else "spawn"  # fork shares what is read and imported already
@@ -218,10 +220,6 @@ def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _lasting.enter_context(files.remembering())
     _lasting.enter_context(_few_collections())
-
-
-def _do(task: Task, question: Question) -> Judged:
-    return do(task, question)
 
 
 @contextlib.contextmanager

@@ -42,6 +42,10 @@ def _command(name: str) -> Any:
         from depwalk.cli import run
 
         return run
+    if name == "scan":
+        from depwalk.cli import scan
+
+        return scan
     if name == "cpu":
         from depwalk.cli import cpu
 

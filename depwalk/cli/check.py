@@ -35,8 +35,6 @@ NAME = ""
 
 STATUS = {"loads": choices.LOADS, "fails": choices.FAILS, "unknown": choices.UNKNOWN}
 
-# From best to worst: what cannot be read at all is worse than what is known to fail.
-_SEVERITY = [choices.LOADS, choices.UNKNOWN, choices.FAILS, choices.USAGE]
 _SUFFIXES = (".pyd", ".dll", ".exe")
 _IMPORTABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -67,12 +65,7 @@ def execute(options: argparse.Namespace) -> int:
             continue
         statuses += [STATUS[result.verdict] for result in results if not result.optional] or [choices.LOADS]
         reports.append(results)
-    return worst([*statuses, write(reports, options)])
-
-
-def worst(statuses: list[int]) -> int:
-    """The exit status of several."""
-    return max(statuses, key=_SEVERITY.index)
+    return choices.worst([*statuses, write(reports, options)])
 
 
 def write(reports: list[list[Result]], options: argparse.Namespace) -> int:

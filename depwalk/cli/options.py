@@ -10,21 +10,31 @@ from typing import TYPE_CHECKING
 from depwalk import choices
 
 if TYPE_CHECKING:
+    from depwalk.bulk.rows import Case
     from depwalk.target.choose import Choice, Machine
 
 
 LONGEST = 86_400  # seconds that can be asked for
 
 
-def add_target_options(parser: argparse.ArgumentParser) -> None:
-    """Where the file would run."""
+def add_target_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Where the file would run; `several` Windows at once, and with and without runtimes."""
     group = parser.add_argument_group("where it would run")
     group.add_argument(
         "--python",
         metavar="EXE|X.Y",
         help=f"who loads it: {choices.PYTHON} (default: this interpreter on Windows, elsewhere read off the file)",
     )
-    group.add_argument("--windows", metavar="NAME", help=f"{choices.WINDOWS} (default: live on Windows, else 11)")
+    told = f"{choices.WINDOWS} (default: live on Windows, else 11)"
+    if several:
+        group.add_argument("--windows", metavar="NAME", action="append", default=[], help=f"{told} (repeatable)")
+        group.add_argument(
+            "--also-without-runtime",
+            action="store_true",
+            help="judge each Windows also without what --with-runtime assumes",
+        )
+    else:
+        group.add_argument("--windows", metavar="NAME", help=told)
     group.add_argument("--root", metavar="DIR", help="a Windows system drive or Wine prefix to resolve against")
     group.add_argument(
         "--dll-dir",
@@ -67,14 +77,16 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """What is shown, and where."""
+def add_output_options(parser: argparse.ArgumentParser, *, verbose: bool = True) -> None:
+    """What is shown, and where; `verbose`: of one file there is more to be said."""
     group = parser.add_argument_group("output")
     group.add_argument("--format", choices=choices.FORMATS, default="text", help="default: text")
     group.add_argument("-o", "--output", metavar="FILE", help="write there and not to standard output")
-    group.add_argument("--all", action="store_true", help="show the whole tree, the DLLs of Windows too")
+    everything = "show the whole tree, the DLLs of Windows too" if verbose else "show all of every list"
+    group.add_argument("--all", action="store_true", help=everything)
     group.add_argument("-q", "--quiet", action="store_true", help="the verdict only")
-    group.add_argument("-v", "--verbose", action="store_true", help="say for each file by which rule it was found")
+    if verbose:
+        group.add_argument("-v", "--verbose", action="store_true", help="say for each file by which rule it was found")
 
 
 def choice(options: argparse.Namespace) -> Choice:
@@ -83,13 +95,25 @@ def choice(options: argparse.Namespace) -> Choice:
     from depwalk.target.choose import Choice
 
     return Choice(
-        windows=options.windows,
+        windows=None if isinstance(options.windows, list) else options.windows,
         root=options.root,
         python=options.python,
         dll_dirs=tuple(options.dll_dir),
         path=path_entries(options.path, ";") if options.path is not None else None,
         runtimes=tuple(options.with_runtime),
         cpu=options.cpu,
+    )
+
+
+def cases(options: argparse.Namespace) -> tuple[tuple[Case, Choice], ...]:
+    """What a scan judges for. Raises ValueError for what is not known."""
+    from depwalk import bulk
+
+    return bulk.cases(
+        choice(options),
+        options.windows,
+        live=sys.platform == "win32",
+        also_without_runtime=options.also_without_runtime,
     )
 
 

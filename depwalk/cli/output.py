@@ -24,10 +24,10 @@ def deliver(write: Callable[[], None], output: str | None) -> int:
     return choices.LOADS
 
 
-def print_plain(content: str, output: str | None) -> None:
+def print_plain(content: str, output: str | None, *, append: bool = False) -> None:
     """Write text for a program: in UTF-8 and as it is. Raises OSError."""
     if output is not None:
-        with open(output, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        with open(output, "a" if append else "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(content)
         return
     sys.stdout.buffer.write(content.encode("utf-8", "backslashreplace"))

@@ -61,4 +61,4 @@ def execute(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"depwalk: {options.command[0]}: {error.strerror or error}", file=sys.stderr)
         return choices.USAGE
-    return check.worst([check.STATUS[result.verdict], check.write([[result]], options)])
+    return choices.worst([check.STATUS[result.verdict], check.write([[result]], options)])

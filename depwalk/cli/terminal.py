@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from depwalk.report import tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from depwalk.report.lines import Line
     from depwalk.report.tree import Glyphs
@@ -23,8 +25,9 @@ _STYLES = {"bad": "bold red", "warn": "yellow", "good": "bold green", "head": "b
 class Terminal:
     """The output of one run: standard output, or a file."""
 
-    def __init__(self, output: str | None) -> None:
+    def __init__(self, output: str | None, *, append: bool = False) -> None:
         self.output = output
+        self._mode = "a" if append else "w"
         self.is_terminal = output is None and sys.stdout.isatty()
 
     @property
@@ -48,7 +51,7 @@ class Terminal:
     def show(self, lines: Iterable[Line]) -> None:
         """Print lines, in colour if a person looks at them. Raises OSError if a file cannot be written."""
         if self.output is not None:
-            with open(self.output, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            with open(self.output, self._mode, encoding="utf-8", errors="backslashreplace", newline="\n") as file:
                 file.writelines(f"{line.text}\n" for line in lines)
         elif self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
             self._show_styled(lines)
@@ -63,6 +66,32 @@ class Terminal:
         console = Console(highlight=False, soft_wrap=True)
         for line in lines:
             console.print(Text(_encodable(line.text), style=_STYLES.get(line.style, "")))
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A line on standard error that says how far something is; within it, a function that is told what is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    shown = Progress(
+        TextColumn("judging"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+        transient=True,
+    )
+    started = time.monotonic()
+    with shown:
+        task = shown.add_task("", total=total, rate="")
+
+        def advance(done: int) -> None:
+            rate = done / max(time.monotonic() - started, 0.001)
+            shown.update(task, completed=done, total=max(total, done), rate=f"{rate:,.0f} files/s")
+
+        yield advance
 
 
 def _encodable(line: str) -> str:

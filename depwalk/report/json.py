@@ -46,7 +46,7 @@ def as_dict(result: Result) -> dict[str, Any]:
         "environment": _environment(result),
         "verdict": result.verdict,
         "basis": result.basis,
-        "findings": [_finding(finding) for finding in result.findings],
+        "findings": [finding_as_dict(finding) for finding in result.findings],
         "modules": [_module(module) for module in result.graph.modules],
         "edges": [_edge(edge) for edge in result.graph.edges],
         "gpu": [_need(need) for need in result.gpu],
@@ -99,7 +99,8 @@ def _environment(result: Result) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def finding_as_dict(finding: Finding) -> dict[str, Any]:
+    """A finding as plain values."""
     remedy = finding.remedy
     return {
         "code": finding.code,

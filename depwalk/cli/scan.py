@@ -1,0 +1,268 @@
+"""depwalk scan PATH...: every extension module of an environment, a wheelhouse or an application, at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from depwalk import choices
+from depwalk.cli import options as shared
+from depwalk.cli import output, settings
+
+if TYPE_CHECKING:
+    import argparse
+
+    from depwalk.bulk import Scan
+    from depwalk.bulk.compare import Comparison
+    from depwalk.bulk.database import Database
+    from depwalk.bulk.policy import Policy
+    from depwalk.bulk.rows import Row
+    from depwalk.bulk.summary import Summary
+
+NAME = "scan"
+DESCRIPTION = """\
+Will the extension modules of an environment, a directory of wheels or an application load?
+
+  python -m depwalk scan Lib\\site-packages
+  python -m depwalk scan dist --windows 7 --windows 10 --windows 11-core
+  python -m depwalk scan dist --with-runtime vc14 --also-without-runtime
+  python -m depwalk scan site-packages --db scans.db       what has not changed is not read again
+  python -m depwalk scan --db scans.db --since 1           what broke, and what was mended, since run 1
+
+Wheels are read as they are; nothing is installed, and nothing runs unless --load says so.
+Settings are also taken from [tool.depwalk] of a pyproject.toml in the current directory.
+
+Exit status, for the worst of the extension modules: 0 they load, 1 one fails, 2 wrong usage or
+an unreadable file, 3 not known. Where there is no extension module, programs and DLLs count."""
+
+
+def configure_parser(parser: argparse.ArgumentParser) -> None:
+    """The command's own arguments and the shared ones."""
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="*",
+        help="a site-packages, an environment, any directory, a wheel, a .pyd, .dll or .exe, or a .txt with such paths",
+    )
+    shared.add_target_options(parser, several=True)
+    group = parser.add_argument_group("what is done")
+    group.add_argument("--load", action="store_true", help="also ask the real loader (on Windows): runs foreign code")
+    group.add_argument(
+        "--timeout", metavar="S", type=shared.seconds, default=choices.TIMEOUT, help="seconds a load may take"
+    )
+    group.add_argument("--jobs", metavar="N", type=_number, default=0, help="processes (default: as many as pay)")
+    group.add_argument("--db", metavar="FILE", help="keep what is found in a database, and reuse what has not changed")
+    group.add_argument("--hash", action="store_true", help="tell files by their content and not by size and time")
+    group.add_argument("--since", metavar="RUN", help="with --db: what has changed since that run, or since the 'last'")
+    group = parser.add_argument_group("what counts")
+    for option, what in (
+        ("--fail-on", "findings that make it fail, and nothing else does: CODE[,CODE...] (repeatable)"),
+        ("--ignore", "findings that do not count: CODE, a DLL or a distribution, separated by commas (repeatable)"),
+    ):
+        group.add_argument(option, metavar="NAMES", action="append", default=[], help=what)
+    group.add_argument("--baseline", metavar="FILE", help="findings that are known already and do not count")
+    group.add_argument("--write-baseline", metavar="FILE", help="write what fails now as such a file")
+    shared.add_output_options(parser, verbose=False)
+    parser.set_defaults(**settings.read(parser))
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Scan, print what it comes to, and return the exit status."""
+    from depwalk.bulk.policy import Policy, codes_in, read_baseline, words
+
+    try:
+        known = read_baseline(options.baseline) if options.baseline else frozenset()
+        policy = Policy(words(options.ignore), codes_in(options.fail_on), known)
+        if not options.paths:
+            return _compare_only(options)
+        return _scan(options, policy)
+    except (ValueError, OSError) as error:
+        print(f"depwalk: {error}", file=sys.stderr)
+        return choices.USAGE
+
+
+def _scan(options: argparse.Namespace, policy: Policy) -> int:
+    from depwalk.bulk import Scan
+    from depwalk.bulk.summary import Summary
+
+    scan = Scan.of(
+        options.paths,
+        shared.cases(options),
+        machine=shared.machine(),
+        load=options.load,
+        timeout=options.timeout,
+        hashed=options.hash,
+        jobs=options.jobs,
+    )
+    summary = Summary(policy)
+    with _database(options) as database:
+        before = _run_before(options, database)
+        run = 0
+        if database is not None:
+            run = database.begin([os.path.abspath(path) for path in options.paths], scan.plain_cases, _bearing(options))
+        writer = _Lines(options) if options.format == "json" else None
+        finished = _follow(scan, summary, database, writer)
+        if database is not None:
+            database.finish("complete" if finished else "interrupted")
+        status = output.deliver(lambda: _report(summary, options, writer), options.output)
+        if database is not None and before is not None:
+            _, told = _show_comparison(database, before, run, options)
+            status = status or told
+    if options.write_baseline:
+        from depwalk.bulk.policy import written_baseline
+
+        content = written_baseline(summary.met)
+        status = status or output.deliver(
+            lambda: output.print_plain(content, options.write_baseline), options.write_baseline
+        )
+    if not finished:
+        print(f"depwalk: interrupted after {summary.rows:,} verdicts; they are shown{_kept(options)}", file=sys.stderr)
+        return choices.worst([summary.status, status, choices.UNKNOWN])
+    return choices.worst([summary.status, status])
+
+
+def _follow(scan: Scan, summary: Summary, database: Database | None, writer: _Lines | None) -> bool:
+    """Go through all rows, as far as nobody interrupts; whether that was to the end."""
+    earlier = database.earlier(trees=writer is not None) if database is not None else None
+    with _progress(scan) as advance:
+        rows = scan.rows(earlier)
+        try:
+            for row in rows:
+                if database is not None:
+                    database.add(row)
+                if writer is not None:
+                    writer.add(row)
+                summary.add(row)
+                advance(summary.rows)
+        except KeyboardInterrupt:
+            rows.close()  # type: ignore[attr-defined]  # it is a generator
+            return False
+    return True
+
+
+def _compare_only(options: argparse.Namespace) -> int:
+    """Compare a run with the last one of a database, without scanning."""
+    from depwalk.bulk.database import Database
+
+    if not options.db or not options.since:
+        raise ValueError("nothing to scan: give a PATH, or --db FILE with --since RUN")
+    if not os.path.isfile(options.db):
+        raise ValueError(f"{options.db}: there is no such file (--db)")
+    with Database(options.db) as database:
+        runs = [run.id for run in database.runs()]
+        if not runs:
+            raise ValueError(f"{options.db}: there is no run in it yet")
+        before = _run_before(options, database, but=runs[-1])
+        broke, status = _show_comparison(database, before or 0, runs[-1], options)
+    return choices.worst([status, choices.FAILS if broke else choices.LOADS])
+
+
+def _run_before(options: argparse.Namespace, database: Database | None, but: int = 0) -> int | None:
+    """The run that --since names. Raises ValueError."""
+    if options.since is None:
+        return None
+    if database is None:
+        raise ValueError("--since compares runs of a database: give it with --db FILE")
+    runs = [run.id for run in database.runs() if run.id != but]
+    if options.since == "last" and runs:
+        return runs[-1]
+    if not options.since.isdecimal() or int(options.since) not in [*runs, but]:
+        known = ", ".join(map(str, runs)) or "none"
+        raise ValueError(f"there is no run {options.since!r} in {options.db} (--since); there are: {known}")
+    return int(options.since)
+
+
+def _show_comparison(database: Database, before: int, after: int, options: argparse.Namespace) -> tuple[bool, int]:
+    """Print what has changed; whether anything broke, and the exit status of the printing."""
+    found = database.compare(before, after)
+    status = output.deliver(lambda: _print_comparison(found, before, after, options), options.output)
+    return bool(found.broke or found.new_failures), status
+
+
+def _print_comparison(found: Comparison, before: int, after: int, options: argparse.Namespace) -> None:
+    if options.format == "json":
+        from depwalk.report import comparison as report
+
+        output.print_plain(report.as_json(found, before, after) + "\n", options.output, append=bool(options.paths))
+    else:
+        from depwalk.cli.terminal import Terminal
+        from depwalk.report import comparison as report
+
+        terminal = Terminal(options.output, append=bool(options.paths))
+        terminal.show(report.render(found, before, after, width=terminal.width, everything=options.all))
+
+
+def _report(summary: Summary, options: argparse.Namespace, writer: _Lines | None) -> None:
+    if writer is not None:
+        writer.close()
+        return
+    from depwalk.cli.terminal import Terminal
+    from depwalk.report import summary as report
+
+    terminal = Terminal(options.output)
+    page = report.render(summary, width=terminal.width, everything=options.all)
+    terminal.show([report.verdict(summary)] if options.quiet else page)
+
+
+class _Lines:
+    """JSON Lines, written as the rows come, so that an interrupted scan leaves what is done."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._file = open(options.output, "wb") if options.output else None  # noqa: SIM115  (closed by close)
+        self._error: OSError | None = None
+
+    def add(self, row: Row) -> None:
+        from depwalk.report import row as report
+
+        if self._error is not None:
+            return
+        line = f"{report.render(row)}\n".encode("utf-8", "backslashreplace")
+        try:
+            (self._file or sys.stdout.buffer).write(line)
+        except OSError as error:  # nobody reads on: the scan goes on for its database and its status
+            self._error = error
+
+    def close(self) -> None:
+        """End the file. Raises what kept it from being written."""
+        if self._file is not None:
+            self._file.close()
+        if self._error is not None:
+            raise self._error
+
+
+def _database(options: argparse.Namespace) -> Any:
+    if not options.db:
+        return nullcontext()
+    from depwalk.bulk.database import Database
+
+    return Database(options.db)
+
+
+def _bearing(options: argparse.Namespace) -> dict[str, Any]:
+    """What bears on verdicts beside the cases."""
+    names = ("dll_dir", "path", "root", "load", "hash")
+    return {name: value for name in names if (value := getattr(options, name))}
+
+
+def _kept(options: argparse.Namespace) -> str:
+    return f", and kept in {options.db}: the next scan goes on from there" if options.db else ""
+
+
+def _number(text: str) -> int:
+    """A number of processes, for argparse."""
+    import argparse
+
+    if not text.isdecimal() or not 0 < int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number between 1 and 1024")
+    return int(text)
+
+
+def _progress(scan: Scan) -> Any:
+    """Shows how far the scan is where a person looks; a function that takes the number of rows that are done."""
+    if not sys.stderr.isatty():
+        return nullcontext(lambda _: None)
+    from depwalk.cli.terminal import progress
+
+    return progress(scan.total)
