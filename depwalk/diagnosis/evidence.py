@@ -1,9 +1,9 @@
-"""What is known about one file, and the form in which a cause is told."""
+"""What is known about one file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from depwalk.host import Host
 
@@ -18,33 +18,6 @@ if TYPE_CHECKING:
     from depwalk.wheel import Distribution
 
 _SHOWN = 6  # directories named in a finding; a module's `tried` has them all
-
-Severity = Literal["error", "warning", "note"]
-Proof = Literal["loader", "static", "inferred"]
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """What to do: a sentence, and where there is one a command and a link."""
-
-    text: str
-    command: str = ""
-    url: str = ""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One cause. `code` is of the closed list in docs/findings; `evidence` are facts, one per line."""
-
-    code: str
-    severity: Severity
-    module: str
-    message: str
-    needed_by: str = ""
-    evidence: tuple[str, ...] = ()
-    remedy: Remedy | None = None
-    proof: Proof = "static"
-    also: tuple[str, ...] = ()  # other modules that the same cause and remedy explain
 
 
 @dataclass(frozen=True)
@@ -76,6 +49,9 @@ class Evidence:
     installations: tuple[Installation, ...] = ()  # distributions that own files of the tree: their RECORD and the disk
     host: Host = field(default_factory=Host)
     code: tuple[Code, ...] = ()  # of the modules that a load maps; asked only where a processor is to be predicted for
+    asked: dict[object, Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # answers, by question
 
     @property
     def loading(self) -> str:
