@@ -91,7 +91,7 @@ def complaints(expected: dict[str, Any], told: Told, wheelhouse: dict[str, list[
     known = differences(expected, told)
     if told.row.reason.startswith(JUDGED_WITH_ANOTHER) or any("finding" not in differs for differs in known):
         return
-    if not expected["files"] and told.row.file.kind == "wheel" and told.row.verdict is None:
+    if told.row.verdict is None and (not expected["files"] or _fits(expected.get("foreign", ()), told.file)):
         return
     undecided = _fits(expected.get("undecided", ()), told.file)
     verdict = "fails" if true or known else "loads"
