@@ -68,6 +68,20 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(**settings.read(parser))
 
 
+def options_for(paths: list[str], given: argparse.Namespace) -> argparse.Namespace:
+    """What `depwalk scan` would be told of paths that were given as targets, with the options that both commands have."""
+    from depwalk.cli import Parser
+
+    parser = Parser(prog="depwalk")
+    configure_parser(parser)
+    options = parser.parse_args(["--", *paths])
+    for name, value in vars(given).items():
+        if hasattr(options, name) and value not in (None, False, [], choices.TIMEOUT):
+            several = isinstance(getattr(options, name), list) and not isinstance(value, list)
+            setattr(options, name, [value] if several else value)
+    return options
+
+
 def execute(options: argparse.Namespace) -> int:
     """Scan, print what it comes to, and return the exit status."""
     from depwalk.bulk.policy import Policy, codes_in, read_baseline, words
