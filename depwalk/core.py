@@ -123,7 +123,7 @@ class File:
         self.facts = ffi.gc(self.facts, lib.dw_close)
         self.content: Any = ffi.buffer(self.facts.data, self.facts.size)
         self._symbols: dict[int, Any] = {}  # by directory: the dw_symbol array
-        self.matches: dict[Any, Any] = {}  # for image.Image.match: what was asked before
+        self.asked: dict[Any, Any] = {}  # answers of those above that take time, by question
 
     def defects(self) -> list[tuple[int, int, int]]:
         """(kind, file offset, RVA) of everything found wrong so far."""

@@ -221,7 +221,9 @@ def find(
             wrong = wrong or found
             tried.append(Tried(rule, found.reason))
         else:
-            return replace(found, tried=tuple(tried))
+            if not tried:
+                return found
+            return Resolution(found.name, found.status, found.path, found.rule, found.image, found.reason, tuple(tried))
     if wrong is not None:
         return replace(wrong, tried=tuple(tried))
     return Resolution(wanted, "missing", tried=tuple(tried))
@@ -309,7 +311,11 @@ def _names_in_windows() -> frozenset[str]:
 
 def _not_there(rule: Rule) -> Iterable[Tried]:
     if rule.directory is not None:
-        yield Tried(rule, "not there" if rule.directory.exists else "no such directory")
+        yield _not_in(rule, exists=rule.directory.exists)
+
+
+def _not_in(rule: Rule, *, exists: bool) -> Tried:
+    return Tried(rule, "not there" if exists else "no such directory")
 
 
 def _parent(path: str) -> str:

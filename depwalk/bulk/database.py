@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import depwalk
 from depwalk.bulk import stored, writing
+from depwalk.bulk.earlier import Earlier
 from depwalk.bulk.stored import JUDGED, Details, Judged, Known, as_json
 from depwalk.bulk.writing import Begun, Writer
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from depwalk.bulk.compare import Comparison, Side
-    from depwalk.bulk.earlier import Earlier
     from depwalk.bulk.rows import Case, File, Row, Unit
+
+__all__ = ["Database", "DatabaseError", "Earlier", "RunInfo"]
 
 APPLICATION = 0x6470776B  # as in scan.sql
 VERSION = 1
@@ -142,8 +144,6 @@ class Database:
 
         Its `prepare` also tells the run what there is. `trees`: its rows shall have nodes and links.
         """
-        from depwalk.bulk.earlier import Earlier
-
         wanted = as_json(dict(options)) if options is not None else self._options or "{}"
         current = self._writer.run.id if self._writer is not None else None
         with self._told():
@@ -216,7 +216,7 @@ class Database:
                 f"{self.path}: was written by {which} version of depwalk (schema {version}; this one reads {VERSION})"
             )
         # What is not committed stays in memory: to spill it, readers would have to be gone.
-        for pragma in ("foreign_keys = ON", "journal_mode = DELETE", "cache_spill = OFF"):
+        for pragma in ("foreign_keys = ON", "journal_mode = DELETE", "cache_spill = OFF", "cache_size = -65536"):
             self._connection.execute(f"PRAGMA {pragma}")
 
     def _make(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from depwalk.bulk.rows import Case, File, Row, Unit
-    from depwalk.bulk.stored import Known
+    from depwalk.bulk.stored import Known, StoredFile
 
     Listed = Callable[[Sequence[File], Sequence[Unit]], None]
     Facts = tuple[int | None, int | None]
@@ -35,8 +35,8 @@ class Earlier:
 
     One holds as long as the file is the same, and of all that it depended on nothing has changed: the modules of its
     tree, which files there are with a name that occurs in its tree, and its sources. Those that depend on this machine
-    never hold: what the loader said, and what was asked for the live Windows or processor, or for an interpreter, a drive
-    or a processor by its path.
+    never hold: what the loader said, and what was asked for the live Windows or processor, or for an interpreter, a
+    drive or a processor by its path.
     """
 
     def __init__(
@@ -50,10 +50,13 @@ class Earlier:
         self._wheels: dict[tuple[int, int], list[tuple[int, Row]]] = {}
         self._handed: dict[tuple[str, Case], int] = {}
         self._listed = listed
+        self._asked: File | None = None
+        self._stored: StoredFile | None = None
 
     def prepare(self, files: Sequence[File], wheels: Sequence[Unit] = ()) -> None:
         """Look at what there is now: every file of the scan, those in wheels excepted, and every wheel. Once."""
         self._listed(files, wheels)
+        self._asked = None
         outside = [file for file in files if file.unit.kind != "wheel"]
         preparation = _Preparation(self._connection, self._known, outside, wheels)
         candidates = preparation.candidates(self._runs)
@@ -70,10 +73,11 @@ class Earlier:
 
     def find(self, file: File, case: Case) -> Row | None:
         """What was found for a file in a case, if it still holds."""
-        stored_file, stored_case = self._known.match(file), self._known.cases.get(case)
-        if stored_file is None or stored_case is None:
+        if file is not self._asked:  # one file is asked for in every case
+            self._asked, self._stored = file, self._known.match(file)
+        if self._stored is None:
             return None
-        return self._hand_out(self._files.get((stored_file.id, stored_case)))
+        return self._hand_out(self._files.get((self._stored.id, self._known.cases.get(case, 0))))
 
     def wheel(self, unit: Unit, cases: Sequence[Case]) -> list[Row] | None:
         """What was found for all files of a wheel in all cases, if all of it still holds."""
@@ -174,7 +178,7 @@ class _Preparation:
             asked_again = judged.unreadable or judged.basis == "loader" or judged.case in live
             if asked_again or judged.source_set in sets or judgement in by_run[run]:
                 found.add(judgement)
-        return found
+        return found | self._without_importer(candidates, found)
 
     def rows(self, candidates: Mapping[int, _Candidate], *, trees: bool) -> dict[int, Row]:
         """They as rows."""
@@ -192,6 +196,28 @@ class _Preparation:
 
     # ---- what has changed
 
+    def _without_importer(self, candidates: Mapping[int, _Candidate], outdated: set[int]) -> set[int]:
+        """DLLs that were judged with a file that needs them, and of whose importers none holds in that case."""
+        parts = {
+            number: (judged.case, self._known.file_of[judged.file])
+            for number, (judged, _, _) in candidates.items()
+            if judged.verdict is None and self._known.file_of[judged.file].kind == "dll" and number not in outdated
+        }
+        names = {base_name(file.path) for _, file in parts.values()}
+        reached, have_trees = set(), set()
+        for marks, values in in_chunks(sorted(names)):
+            query = f"SELECT judgement_id, position, path FROM modules WHERE dll IN ({marks})"  # noqa: S608  (marks only)
+            for number, position, path in self._connection.execute(query, values):
+                if position == 0:
+                    have_trees.add(number)
+                elif number in candidates and number not in outdated and number not in parts:
+                    reached.add((candidates[number].judged.case, stored.text(path or "")))
+        return {
+            number
+            for number, (case, file) in parts.items()
+            if number in have_trees and (case, file.path) not in reached
+        }
+
     def _outdated_since(self, run: int) -> set[int]:
         """Judgements with a name in their tree that does not stand for the same files as in the listing of a run."""
         listing_id = self._connection.execute("SELECT listing_id FROM runs WHERE id = ?", (run,)).fetchone()[0]
@@ -200,14 +226,35 @@ class _Preparation:
         changed = files.symmetric_difference(self._files)
         changed.update(number for number, file in self._known.file_of.items() if file.unit in gone)
         names = self._new_names | {base_name(self._known.file_of[number].path) for number in changed}
-        found: set[int] = set()
+        found = self._beside(names)
         for marks, values in in_chunks(sorted(names)):
             for table in ("modules", "edges"):
-                query = f"SELECT judgement_id FROM {table} WHERE dll IN ({marks})"  # noqa: S608  (a name of ours)
+                query = f"SELECT judgement_id FROM {table} WHERE dll IN ({marks})"  # noqa: S608  (names of ours)
                 found.update(number for (number,) in self._connection.execute(query, values))
-        if self._new_wheels or self._wheels - wheels:  # one of them may have what was missing
-            found |= self._with_status("missing")
+        if self._new_wheels or self._wheels != wheels:  # one may have what was missing, or stand in for another
+            found |= self._with_status("missing") | self._with_other_wheels()
         return found
+
+    def _beside(self, names: set[str]) -> set[int]:
+        """Judgements of extension modules that may be there for another Python too: a.cp311-win_amd64.pyd, a.pyd."""
+        modules = {name.partition(".")[0] for name in names if name.endswith(".pyd")}
+        if not modules:
+            return set()
+        return {
+            number
+            for number, file in self._connection.execute("SELECT id, file_id FROM judgements")
+            if base_name(self._known.file_of[file].path).partition(".")[0] in modules
+        }
+
+    def _with_other_wheels(self) -> set[int]:
+        """Judgements of files in wheels with a module that is none of the wheel's own: another wheel brought it."""
+        query = """SELECT DISTINCT m.judgement_id FROM units u
+            JOIN files f ON f.unit_id = u.id
+            JOIN judgements j ON j.file_id = f.id
+            JOIN modules m ON m.judgement_id = j.id
+            WHERE u.kind = 'wheel' AND substr(m.path, 1, length(u.path)) = u.path
+            AND NOT EXISTS (SELECT 1 FROM files o WHERE o.path = m.path AND o.unit_id = u.id)"""
+        return {number for (number,) in self._connection.execute(query)}
 
     def _with_status(self, status: str) -> set[int]:
         """Judgements with such a module."""

@@ -138,14 +138,9 @@ class StoredFile(NamedTuple):
                 return False
         elif self.changed != file.changed:
             return False
-        told = (
-            (self.kind, file.kind),
-            (self.distribution, file.distribution),
-            (self.version, file.version),
-            (self.architecture, file.architecture),
-            (self.python, file.python),
-        )
-        return all(one == other or not one or not other for one, other in told)
+        own = (self.kind, self.distribution, self.version, self.architecture, self.python)
+        told = (file.kind, file.distribution, file.version, file.architecture, file.python)
+        return own == told or all(one == other or not one or not other for one, other in zip(own, told))
 
     def with_told(self, file: File) -> StoredFile:
         """The same with what another account of it tells besides."""
@@ -181,7 +176,7 @@ class Known:
             "SELECT id, path, unit_id, kind, size, changed, sha256, distribution, version, architecture, python "
             "FROM files ORDER BY id"
         ):
-            self.add_file(StoredFile._make(_decoded(row) if bytes in map(type, row) else row))
+            self.add_file(StoredFile._make(_decoded(row)))
 
     def add_unit(self, unit: Unit, unit_id: int) -> None:
         """Remember a unit."""
@@ -217,6 +212,8 @@ class Known:
 
 
 def _decoded(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    if bytes not in map(type, row):
+        return row
     return tuple(text(value) if isinstance(value, bytes) else value for value in row)
 
 
@@ -249,8 +246,8 @@ class Grouped:
     """The rows of a table that belong to judgements, which are asked for in ascending order of their ids."""
 
     def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        self._rows = rows
-        self._next = next(rows, None)
+        self._rows = map(_decoded, rows)
+        self._next = next(self._rows, None)
 
     def of(self, judgement: int) -> list[tuple[Any, ...]]:
         """Those of one judgement; rows of the ones before it are skipped."""
@@ -290,8 +287,10 @@ class Details:
         if self._modules is None:
             return ()
         return tuple(
-            Node(text(name), _maybe(path), status, text(architecture), text(version), depth, bool(delayed), text(rule))
-            for _, name, path, status, architecture, version, depth, delayed, rule in self._modules.of(judgement)
+            [
+                Node(name, path, status, architecture, version, depth, delayed == 1, rule)
+                for _, name, path, status, architecture, version, depth, delayed, rule in self._modules.of(judgement)
+            ]
         )
 
     def links(self, judgement: int) -> tuple[Link, ...]:
@@ -299,8 +298,10 @@ class Details:
         if self._edges is None:
             return ()
         return tuple(
-            Link(importer, imported, kind, text(name), symbols, _tuple(unresolved))
-            for _, importer, imported, kind, name, symbols, unresolved in self._edges.of(judgement)
+            [
+                Link(importer, imported, kind, name, symbols, () if unresolved == "[]" else _tuple(unresolved))
+                for _, importer, imported, kind, name, symbols, unresolved in self._edges.of(judgement)
+            ]
         )
 
     def _finding(self, values: tuple[Any, ...]) -> Finding:
@@ -310,11 +311,11 @@ class Details:
         self._told[values] = Finding(
             code,
             severity,
-            text(module),
-            text(message),
-            text(needed_by),
+            module,
+            message,
+            needed_by,
             _tuple(evidence),
-            None if remedy is None else Remedy(text(remedy), text(command), text(url)),
+            None if remedy is None else Remedy(remedy, command, url),
             proof,
             _tuple(also),
         )

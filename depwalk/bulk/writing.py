@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from depwalk.bulk.stored import Known
     from depwalk.diagnosis.evidence import Finding
 
-_MOST = 500  # rows, or seconds, after which what is kept back is stored
-_LONGEST = 1.0
+_MOST, _LONGEST = 500, 1.0  # new judgements, or seconds, after which what is kept back is stored
 
 _INSERT = {
     "sources": "INSERT INTO sources VALUES (?, ?, ?, ?)",
@@ -90,7 +89,7 @@ class Writer:
         if judgement is None:
             judgement = self._judgement(row)
         self._pending["results"].append((self.run.id, judgement, int(row.reused)))
-        if len(self._pending["results"]) >= _MOST or time.monotonic() - self._stored_at >= _LONGEST:
+        if len(self._pending["judgements"]) >= _MOST or time.monotonic() - self._stored_at >= _LONGEST:
             self.store()
 
     def store(self) -> None:

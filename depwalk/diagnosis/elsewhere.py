@@ -6,7 +6,6 @@ import os
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -50,6 +49,14 @@ class Copy:
 
 def copies(module: Module, evidence: Evidence) -> list[Copy]:
     """The files of a missing module's name out of reach, the likeliest first. No file stands for an API set."""
+    key = copies, module.id
+    if key not in evidence.asked:
+        evidence.asked[key] = _copies(module, evidence)
+    found: list[Copy] = evidence.asked[key]
+    return found
+
+
+def _copies(module: Module, evidence: Evidence) -> list[Copy]:
     if module.reason or is_api_set(module.name):
         return []
     tried = {_key(tried.rule.directory.path) for tried in module.tried if tried.rule.directory is not None}
@@ -97,7 +104,7 @@ def _places(module: Module, evidence: Evidence) -> Iterator[Place]:
     yield from _beside(module, evidence)
     yield from _near_added(evidence)
     yield from _of_the_python_inside(evidence)
-    yield from _of_the_package(evidence)
+    yield from _of_the_package(module, evidence)
     yield from _of_the_environment(evidence)
     yield from _on_path(module, evidence)
 
@@ -142,7 +149,7 @@ def _of_the_python_inside(evidence: Evidence) -> Iterator[Place]:
             yield Place(directory, why, add(directory, evidence), own=True)
 
 
-def _of_the_package(evidence: Evidence) -> Iterator[Place]:
+def _of_the_package(module: Module, evidence: Evidence) -> Iterator[Place]:
     """The other directories of the package in which the file lies, and what a packager put beside it."""
     root, site = evidence.graph.root, _site(evidence)
     if site is None or root.path is None:
@@ -157,7 +164,8 @@ def _of_the_package(evidence: Evidence) -> Iterator[Place]:
             yield Place(library, why, Remedy(text, found.command, found.url))
     why = f"only the directory of {root.name} itself is, not the others of its package"
     for folder in _folders_of(os.path.join(site, top)):
-        yield Place(folder, why, add(folder, evidence))
+        if Directory(folder).find(module.name) is not None:
+            yield Place(folder, why, add(folder, evidence))
 
 
 def _site(evidence: Evidence) -> str | None:
@@ -167,9 +175,9 @@ def _site(evidence: Evidence) -> str | None:
     return environment.site_of(path) or next(unpacked, None)
 
 
-@lru_cache(maxsize=16)  # asked for each missing DLL; no directory of a package comes and goes meanwhile
+@files.remembered
 def _folders_of(package: str) -> tuple[str, ...]:
-    return tuple(folder for folder, _, _ in islice(os.walk(package), _MOST))
+    return tuple(folder for folder, _, _ in islice(files.walk(package), _MOST))
 
 
 def _of_the_environment(evidence: Evidence) -> Iterator[Place]:
@@ -189,7 +197,9 @@ def _environments(evidence: Evidence) -> Iterator[Environment]:
     loading, path = evidence.target.environment, evidence.graph.root.path
     if loading is not None:
         yield loading
-    own = environment.around(None, path, loading.variables if loading else {})
+    if _environments not in evidence.asked:
+        evidence.asked[_environments] = environment.around(None, path, loading.variables if loading else {})
+    own: Environment | None = evidence.asked[_environments]
     if own is not None and (loading is None or _key(own.prefix) != _key(loading.prefix)):
         yield own
 
@@ -239,13 +249,16 @@ def _flaw(path: str, module: Module, evidence: Evidence) -> str:
 
 def _libraries(evidence: Evidence) -> list[str]:
     """The directories in which repaired wheels have their DLLs: PACKAGE.libs in each site-packages."""
-    sites = dict.fromkeys(site for around in _environments(evidence) for site in around.sites)
-    return [
-        os.path.join(site, name)
-        for site in sites
-        for name in environment.folders(site)
-        if name.lower().endswith(".libs")
-    ]
+    if _libraries not in evidence.asked:
+        sites = dict.fromkeys(site for around in _environments(evidence) for site in around.sites)
+        evidence.asked[_libraries] = [library for site in sites for library in _libraries_in(site)]
+    found: list[str] = evidence.asked[_libraries]
+    return found
+
+
+@files.remembered
+def _libraries_in(site: str) -> list[str]:
+    return [os.path.join(site, name) for name in environment.folders(site) if name.lower().endswith(".libs")]
 
 
 def _files(directory: str) -> list[str]:

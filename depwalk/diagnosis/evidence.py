@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from depwalk.host import Host
 
@@ -76,6 +76,9 @@ class Evidence:
     installations: tuple[Installation, ...] = ()  # distributions that own files of the tree: their RECORD and the disk
     host: Host = field(default_factory=Host)
     code: tuple[Code, ...] = ()  # of the modules that a load maps; asked only where a processor is to be predicted for
+    asked: dict[object, Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # answers, by question
 
     @property
     def loading(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from depwalk import tables, wheel
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from depwalk.diagnosis.evidence import Evidence
     from depwalk.graph import Edge, Module
+    from depwalk.image import Image, Import
     from depwalk.target import Target
     from depwalk.target.windows import Windows
 
@@ -235,11 +236,9 @@ def _too_new(edge: Edge, importer: Module, exporter: Module, evidence: Evidence)
     if importer.image is None or edge.source is None:
         return
     by_release: defaultdict[str, list[str]] = defaultdict(list)
-    known = [_functions()[name] for name in _names_of(edge.name, exporter.name) if name in _functions()]
-    for symbol in importer.image.symbols(edge.source) if known else ():
-        found = next((functions[symbol.name] for functions in known if symbol.name in functions), None)
-        if found and _is_later(_releases()[found], evidence.target):
-            by_release[found].append(str(symbol))
+    for release_id, symbol in _of_releases(importer.image, edge.source, _names_of(edge.name, exporter.name)):
+        if _is_later(_releases()[release_id], evidence.target):
+            by_release[release_id].append(symbol)
     for release in windows.releases():
         symbols = by_release.get(release["id"])
         if symbols:
@@ -250,6 +249,19 @@ def _too_new(edge: Edge, importer: Module, exporter: Module, evidence: Evidence)
             listed = "imports: " + ", ".join(symbols[:_SHOWN]) + (", ..." if len(symbols) > _SHOWN else "")
             remedy = _newer_or_older(importer, evidence)
             yield _too_old(evidence, exporter.name, importer, message, (listed,), remedy)
+
+
+def _of_releases(importer: Image, imported: Import, exporters: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(release, function) of the imported functions that came with a release that the table knows."""
+    key = _of_releases, imported.kind, imported.first, exporters
+    if key not in importer.file.asked:
+        known = [functions for name in exporters if (functions := _functions().get(name))]
+        symbols = importer.symbols(imported) if known else ()
+        names = [symbol.name for symbol in symbols if symbol.name is not None]
+        found = ((next((table[name] for table in known if name in table), ""), name) for name in names)
+        importer.file.asked[key] = [(release, name) for release, name in found if release]
+    answer: list[tuple[str, str]] = importer.file.asked[key]
+    return answer
 
 
 # ---- the program, and its Python ---------------------------------------------------------------------------------
@@ -402,9 +414,9 @@ def _update_for(functions: Sequence[str], target: Target) -> Mapping[str, Any] |
 
 
 @cache
-def _functions() -> Mapping[str, Mapping[str | None, str]]:
+def _functions() -> Mapping[str, Mapping[str, str]]:
     """Lower-case DLL -> function -> id of the first release that has it."""
-    found: dict[str, dict[str | None, str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for dll, function, release in (line.split("\t") for line in tables.lines("functions.tsv")):
         found.setdefault(dll.lower(), {})[function] = release
     return found
@@ -439,15 +451,20 @@ def _first_release(name: str, target: Target) -> Mapping[str, Any] | None:
 
     A list is of one build: to a Windows between that and the list before, this build is the first that is known.
     """
-    since = tables.table("windows.toml")["since"].get(name.lower())
+    return _first_with(name.lower(), target.architecture, target.windows.version)
+
+
+@lru_cache(maxsize=4096)
+def _first_with(name: str, architecture: str, version: tuple[int, int, int]) -> Mapping[str, Any] | None:
+    since = tables.table("windows.toml")["since"].get(name)
     if since:
         return _releases()[since]
-    suffix = "-x86" if target.architecture == "x86" else ""
+    suffix = "-x86" if architecture == "x86" else ""
     for profile, start in _STARTS.items():
         listed = windows.named(profile + (suffix if profile != "11" else ""))
-        if not _has(listed, name, target.architecture):
+        if not _has(listed, name, architecture):
             continue
-        between = start <= target.windows.version < listed.version
+        between = start <= version < listed.version
         clients = [row for row in windows.releases() if "Server" not in row["label"]]
         return next(row for row in clients if tuple(row["version"]) >= (listed.version if between else start))
     return None

@@ -30,7 +30,7 @@ class Directory:
         found = self._names.get(head.lower())
         if found is None:
             return None
-        path = ntpath.join(self.path, found) if self.assumed is not None else os.path.join(self.path, found)
+        path = f"{self.path}\\{found}" if self.assumed is not None else os.path.join(self.path, found)
         return Directory(path).find(tail) if tail else path
 
     @property

@@ -102,7 +102,11 @@ def around(python: Python | None, path: str | None, variables: Mapping[str, str]
 
 def site_of(path: str) -> str | None:
     """The site-packages directory in which a file lies, None if it lies in none."""
-    directory = os.path.dirname(os.path.abspath(path))
+    return _site_above(os.path.dirname(os.path.abspath(path)))
+
+
+@files.remembered
+def _site_above(directory: str) -> str | None:
     while os.path.dirname(directory) != directory:
         if os.path.basename(directory).lower() in ("site-packages", "dist-packages"):
             return directory

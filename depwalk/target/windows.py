@@ -42,6 +42,9 @@ class Windows:
     root: str | None = None  # the Windows directory, None if this Windows is only assumed
     dlls: str = ""  # which of depwalk/data/windows is assumed
     editions: tuple[str, ...] | None = None  # of windows.toml, () for a full one, None if it is not known
+    _directories: dict[str, tuple[Directory, Directory, Directory]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def absent(self) -> frozenset[str]:
@@ -55,6 +58,11 @@ class Windows:
 
     def system_directories(self, process: str) -> tuple[Directory, Directory, Directory]:
         """System32, System and the Windows directory as a process of this architecture sees them."""
+        if process not in self._directories:
+            self._directories[process] = self._directories_of(process)
+        return self._directories[process]
+
+    def _directories_of(self, process: str) -> tuple[Directory, Directory, Directory]:
         narrow = process == "x86" and self.architecture != "x86"
         if self.root is not None:
             system32 = _child(self.root, "SysWOW64" if narrow else "System32")
