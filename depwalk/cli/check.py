@@ -47,7 +47,7 @@ class UsageError(Exception):
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments and the shared ones."""
-    parser.add_argument("targets", metavar="TARGET", nargs="+", help="a file, a directory, a wheel, or a name to import")
+    parser.add_argument("targets", metavar="TARGET", nargs="+", help="a file, directory or wheel, or a name to import")
     shared.add_target_options(parser)
     shared.add_site_option(parser)
     shared.add_load_options(parser)

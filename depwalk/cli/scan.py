@@ -69,7 +69,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def options_for(paths: list[str], given: argparse.Namespace) -> argparse.Namespace:
-    """What `depwalk scan` would be told of paths that were given as targets, with the options that both commands have."""
+    """What `depwalk scan` would be told of targets, with the options that both commands have."""
     from depwalk.cli import Parser
 
     parser = Parser(prog="depwalk")
