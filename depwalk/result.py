@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from depwalk.cpu import Cpu
-    from depwalk.diagnosis import Basis, Finding, Verdict
+    from depwalk.diagnosis import Basis, Verdict
     from depwalk.diagnosis.evidence import Code
+    from depwalk.finding import Finding
     from depwalk.graph import Graph
     from depwalk.image import Image
     from depwalk.loader import LoadTrace

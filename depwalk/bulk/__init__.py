@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from depwalk.bulk.collect import NothingToScan, collect
+from depwalk import core
+from depwalk.bulk.collect import NothingToScan, collect, site_of, usual_minor
 from depwalk.bulk.rows import Case
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["NothingToScan", "Scan", "cases"]
 
 FILES_IN_WHEEL = 30  # on average, roughly
+_CHUNK = 1 << 20  # bytes
 
 
 def cases(
@@ -28,8 +30,6 @@ def cases(
 
     Raises ValueError with a sentence for a person.
     """
-    from dataclasses import replace
-
     from depwalk.target import windows as known
 
     found: list[tuple[Case, Choice]] = []
@@ -78,6 +78,11 @@ class Scan:
         """All that was listed; what is in wheels is not known yet."""
         return [file for listed in self.listed for file in listed.files]
 
+    def bearing(self) -> dict[str, Any]:
+        """What bears on verdicts beside cases, and is seen in the listing: the Python of most extension modules."""
+        minors = ((listed.unit.path, usual_minor(site_of(listed.files))) for listed in self.listed)
+        return {path: minor for path, minor in minors if minor is not None}
+
     def rows(self, earlier: Earlier | None = None) -> Iterator[Row]:
         """Each row; those that still hold are taken from an earlier scan."""
         for listed in self.listed:
@@ -94,8 +99,10 @@ class Scan:
         """Units with the files that have to be judged, and rows of an earlier scan for the others."""
         if earlier is None:
             return [(listed, listed.files) for listed in self.listed], []
+        if self.hashed:
+            self._hash()
         wheels = [listed.unit for listed in self.listed if listed.unit.kind == "wheel"]
-        earlier.prepare(self.files, wheels)
+        earlier.prepare([file for listed in self.listed if listed.whole for file in listed.files], wheels)
         todo: list[tuple[Listed, list[File]]] = []
         kept: list[Row] = []
         plain = self.plain_cases
@@ -116,6 +123,28 @@ class Scan:
             if again:
                 todo.append((listed, again))
         return todo, kept
+
+    def _hash(self) -> None:
+        """Learn the content of every file, in threads: the system reads while others compute."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor() as pool:
+            for listed in self.listed:
+                hashes = pool.map(_sha256, [file.path for file in listed.files])
+                listed.files[:] = [replace(file, sha256=found) for file, found in zip(listed.files, hashes)]
+
+
+def _sha256(path: str) -> str:
+    import hashlib
+
+    digest = hashlib.sha256()
+    try:
+        with open(core.extended_path(path), "rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return ""  # whoever reads it will say why
+    return digest.hexdigest()
 
 
 def _unread(file: File, reason: str, asked: Sequence[tuple[Case, Choice]]) -> Iterator[Row]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,15 +13,18 @@ from depwalk import core
 from depwalk.bulk.rows import File, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from depwalk.bulk.rows import FileKind, UnitKind
+
+Site = dict[str, list[str]]  # of a unit: lower-case base name -> the files of that name
 
 KINDS: dict[str, FileKind] = {".pyd": "extension", ".exe": "program", ".dll": "dll"}
 WHEEL, LIST = ".whl", ".txt"
 _PASSED_OVER = {"__pycache__", ".git"}
 _CACHES = {"pkgs", "envs"}  # in a prefix: packages that are kept, and other environments
 _LONGEST_LIST = 10_000_000  # bytes
+_TAG = re.compile(r"\.cp3(\d{1,2})t?-win\w+\.pyd$", re.IGNORECASE | re.ASCII)
 
 
 class NothingToScan(ValueError):  # noqa: N818  (as FileNotFound)
@@ -57,6 +62,25 @@ def _each_once(found: list[Listed]) -> list[Listed]:
         seen.update(os.path.normcase(file.path) for file in listed.files)
         seen.update(os.path.normcase(file.path) for file, _ in listed.unreadable)
     return [listed for listed in found if listed.files or listed.unreadable or listed.unit.kind == "wheel"]
+
+
+def site_of(listed: Sequence[File]) -> Site:
+    """The files of a unit by their base names."""
+    found: Site = {}
+    for file in listed:
+        found.setdefault(os.path.basename(file.path).lower(), []).append(file.path)
+    return found
+
+
+def usual_minor(site: Mapping[str, Collection[str]]) -> int | None:
+    """The CPython that most extension modules of a unit are tagged for."""
+    found = Counter(minor for name, paths in site.items() if (minor := _tagged_for(name)) for _ in paths)
+    return found.most_common(1)[0][0] if found else None
+
+
+def _tagged_for(name: str) -> int | None:
+    tag = _TAG.search(name)
+    return int(tag[1]) if tag else None
 
 
 def _collect(path: str, found: dict[str, Listed], *, followed: bool) -> bool:

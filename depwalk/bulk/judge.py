@@ -6,12 +6,14 @@ What several files need is read once, as long as this process remembers it: see 
 from __future__ import annotations
 
 import os
-from collections import Counter
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from depwalk import image, result, wheel
-from depwalk.bulk.rows import File, Link, Node, Row
+from depwalk.bulk import wheels
+from depwalk.bulk.collect import usual_minor
+from depwalk.bulk.rows import JUDGED_WITH, File, Link, Node, Row
 from depwalk.target import python
 from depwalk.target.choose import choose
 
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from depwalk.result import Result
     from depwalk.target import Target
     from depwalk.target.choose import Choice, Machine
-
-Site = dict[str, list[str]]  # of a unit: lower-case base name -> the files of that name
+    from depwalk.target.python import Python
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,6 @@ class Judged:
     parts: dict[tuple[str, int], Row] = field(default_factory=dict)
 
 
-def site_of(listed: Sequence[File]) -> Site:
-    """The files of a unit by their base names."""
-    found: Site = {}
-    for file in listed:
-        found.setdefault(os.path.basename(file.path).lower(), []).append(file.path)
-    return found
-
-
 def judge(listed: Sequence[File], site: Mapping[str, Collection[str]] | None, question: Question) -> Judged:
     """The rows of some files of one unit, whose files are `site` as far as they are known."""
     known = {path for paths in (site or {}).values() for path in paths} | {file.path for file in listed}
@@ -70,17 +63,20 @@ def unread(file: File, reason: str, question: Question) -> list[Row]:
     return [Row(file, case, None, reason=reason, unreadable=True) for case, _ in question.cases]
 
 
+def asked_python(question: Question) -> Python | None:
+    """The Python that was asked for, None if none was."""
+    choice = question.cases[0][1]
+    return choose(None, choice, question.machine).python if choice.python else None
+
+
 def _choices(unit: Unit, site: Mapping[str, Collection[str]], question: Question) -> list[tuple[Case, Choice]]:
     """The cases, where nothing else is asked for in the Python to which a unit belongs, as far as that is known."""
-    own = None if unit.kind == "wheel" else _python_of(unit.path)
-    minor = _usual_minor(site)
+    if unit.kind == "wheel":
+        own = wheels.python_of(unit.path, sys.version_info[1] if question.machine else None)
+    else:
+        own = _python_of(unit.path)
+    minor = usual_minor(site)
     return [(case, replace(choice, python=choice.python or own, otherwise=minor)) for case, choice in question.cases]
-
-
-def _usual_minor(site: Mapping[str, Collection[str]]) -> int | None:
-    """The CPython that most extension modules of a unit are tagged for."""
-    found = Counter(minor for name, paths in site.items() if (minor := python.tagged_for(name)) for _ in paths)
-    return found.most_common(1)[0][0] if found else None
 
 
 def _python_of(directory: str) -> str | None:
@@ -150,7 +146,7 @@ def _row(
         found.findings,
         nodes,
         links,
-        found.sources,
+        (*found.sources, *_metadata(file)),
         elapsed_ms=found.elapsed_ms,
     )
     return row, found.graph
@@ -185,6 +181,12 @@ def _not_for(file: File, own: Image, target: Target, site: Mapping[str, Collecti
     return f"it is for another Python, and {other} is there for {target.python.name}" if other else ""
 
 
+def _metadata(file: File) -> tuple[str, ...]:
+    """What the distribution of a file says of it, on the disk."""
+    owner = wheel.owners([file.path]).get(file.path) if file.unit.kind != "wheel" else None
+    return tuple(os.path.join(owner.folder, name) for name in ("RECORD", "WHEEL")) if owner else ()
+
+
 def _described(file: File, own: Image, *, hashed: bool) -> File:
     owner = wheel.owners([file.path]).get(file.path)
     distribution = wheel.read(owner.folder) if owner else None
@@ -192,7 +194,7 @@ def _described(file: File, own: Image, *, hashed: bool) -> File:
     version = "" if build is None else "abi3" if build.minor is None else f"3.{build.minor}"
     return replace(
         file,
-        sha256=_sha256(own) if hashed else "",
+        sha256=file.sha256 or (_sha256(own) if hashed else ""),
         distribution=distribution.name if distribution else "",
         version=distribution.version if distribution else "",
         architecture=own.architecture,
@@ -237,5 +239,5 @@ def _parts(graph: Graph, file: File, case: Case, known: set[str]) -> Iterator[Ro
                 Link(0, index, edge.kind, edge.name, edge.symbols, edge.unresolved)
                 for index, edge in enumerate(edges, 1)
             ),
-            reason=f"judged with {file.path}, which needs it",
+            reason=f"{JUDGED_WITH}{file.path}, which needs it",
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from depwalk.bulk import FILES_IN_WHEEL, wheels, work
-from depwalk.bulk.judge import Judged, Question, site_of
+from depwalk.bulk.collect import site_of
+from depwalk.bulk.judge import Judged, Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

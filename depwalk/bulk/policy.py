@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from depwalk import choices, tables, wheel
+from depwalk.bulk.rows import JUDGED_WITH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from depwalk.bulk.rows import Row
-    from depwalk.diagnosis import Finding
+    from depwalk.finding import Finding
 
 Outcome = Literal["loads", "fails", "unknown", "accepted", "unreadable", "part", "passed over"]
 Entry = tuple[str, str, str]  # file, code and module of a finding that is known
@@ -54,7 +55,7 @@ class Policy:
 
     def _of_unjudged(self, row: Row) -> Outcome:
         if not row.unreadable:
-            return "part" if row.nodes else "passed over"
+            return "part" if row.reason.startswith(JUDGED_WITH) else "passed over"
         words = {UNREADABLE, wheel.normalised(row.file.distribution), os.path.basename(row.file.path).lower()}
         found = words & self.ignored
         self.used |= found

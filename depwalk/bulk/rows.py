@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from depwalk.diagnosis import Basis, Finding, Verdict
+    from depwalk.diagnosis import Basis, Verdict
+    from depwalk.finding import Finding
     from depwalk.graph import EdgeKind
     from depwalk.search import Status
+
+NOTHING_IN_IT = "it has no .pyd, .dll or .exe file"  # reasons why a wheel has no verdict
+NOT_FOR = "it is not for Python "
+JUDGED_WITH = "judged with "  # and of a DLL that another file of its unit needs
 
 UnitKind = Literal["site", "prefix", "wheel", "directory"]
 FileKind = Literal["extension", "program", "dll", "wheel"]  # a "wheel" is a file only where it could not be opened

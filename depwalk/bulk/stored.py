@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from depwalk.bulk.rows import FileKind
-    from depwalk.diagnosis.evidence import Finding
+    from depwalk.finding import Finding
 
 _CHUNK = 500  # values in one query; the oldest SQLite takes 999
 
@@ -305,7 +305,7 @@ class Details:
         )
 
     def _finding(self, values: tuple[Any, ...]) -> Finding:
-        from depwalk.diagnosis.evidence import Finding, Remedy
+        from depwalk.finding import Finding, Remedy
 
         code, severity, proof, module, needed_by, message, evidence, remedy, command, url, also = values
         self._told[values] = Finding(

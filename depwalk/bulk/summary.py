@@ -13,7 +13,7 @@ from depwalk.bulk.policy import entry_of
 if TYPE_CHECKING:
     from depwalk.bulk.policy import Entry, Outcome, Policy
     from depwalk.bulk.rows import Case, File, Row
-    from depwalk.diagnosis import Finding
+    from depwalk.finding import Finding
 
 
 @dataclass

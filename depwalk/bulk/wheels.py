@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from depwalk.archive import Member
+    from depwalk.target.python import Python
 
 _REQUIRES = re.compile(r"^Requires-Dist:\s*([\w.-]+)(.*)$", re.IGNORECASE | re.ASCII | re.MULTILINE)
+_EXACT = re.compile(r"cp3(\d+)", re.ASCII)
+_SUFFIXES = {"win_amd64": "", "win32": "-32", "win_arm64": "-arm64"}
 _LONGEST_METADATA = 1_000_000  # bytes
 _MOST_TOGETHER = 40  # wheels
 _NAME = re.compile(r"([^-]+)-([^-]+)(?:-\d[^-]*)?-([^-]+)-([^-]+)-([^-]+)\.whl", re.IGNORECASE)
@@ -95,6 +98,35 @@ def _required(archive: Archive) -> Iterator[str]:
                 return
             head = text.replace("\r\n", "\n").partition("\n\n")[0]
             yield from (wheel.normalised(found[1]) for found in _REQUIRES.finditer(head) if "extra" not in found[2])
+
+
+def python_of(path: str, otherwise: int | None) -> str | None:
+    """The Python that a wheel is for, as --python takes it; for one that fits several, 3.`otherwise` of its platform.
+
+    None for a wheel of no platform, and for one that fits several if nothing else is said.
+    """
+    name = _NAME.fullmatch(os.path.basename(path))
+    if name is None or name[5].lower() not in _SUFFIXES:
+        return None
+    exact = _EXACT.fullmatch(name[3].lower()) if "abi3" not in name[4].lower() else None
+    free_threaded = "t" if name[4].lower().endswith("t") and exact else ""
+    minor = int(exact[1]) if exact else otherwise
+    return f"3.{minor}{free_threaded}{_SUFFIXES[name[5].lower()]}" if minor else None
+
+
+def fits(path: str, python: Python) -> bool:
+    """Whether a Python would install a wheel, by the wheel's tags; one whose name is none of a wheel may fit."""
+    name = _NAME.fullmatch(os.path.basename(path))
+    if name is None:
+        return True
+    suffix = {"x86": "win32", "x64": "win_amd64", "arm64": "win_arm64"}.get(python.architecture)
+    if name[5].lower() != "any" and suffix not in name[5].lower().split("."):
+        return False
+    minors = [int(match[1]) for tag in name[3].lower().split(".") if (match := _EXACT.fullmatch(tag))]
+    if "abi3" in name[4].lower():
+        return not python.free_threaded and any(minor <= python.minor for minor in minors)
+    free_threaded = name[4].lower().endswith("t")
+    return not minors or (python.minor in minors and free_threaded == python.free_threaded)
 
 
 def _go_together(one: str, other: str) -> bool:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from depwalk import files
 from depwalk.archive import Archive, UnreadableArchive
 from depwalk.bulk import wheels
-from depwalk.bulk.collect import KINDS
-from depwalk.bulk.judge import Judged, Question, judge, site_of, unread
-from depwalk.bulk.rows import File, Row
+from depwalk.bulk.collect import KINDS, site_of
+from depwalk.bulk.judge import Judged, Question, asked_python, judge, unread
+from depwalk.bulk.rows import NOT_FOR, NOTHING_IN_IT, File, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
-    from depwalk.bulk.judge import Site
+    from depwalk.bulk.collect import Site
     from depwalk.bulk.rows import Unit
 
 _PIECE = 32  # files that are judged in one go, so that there is progress to show
@@ -45,6 +45,10 @@ def do(task: Task, question: Question) -> Judged:
     """Judge what a task is about."""
     if task.unit.kind != "wheel":
         return judge(task.files, task.site, question)
+    asked = asked_python(question)
+    if asked is not None and not wheels.fits(task.unit.path, asked):
+        reason = f"{NOT_FOR}{asked.name}"
+        return Judged([Row(_whole(task.unit), case, None, reason=reason) for case, _ in question.cases])
     try:
         archive = Archive(task.unit.path)
     except (UnreadableArchive, OSError) as error:
@@ -68,7 +72,7 @@ def _of_wheel(task: Task, archive: Archive, question: Question) -> Judged:
         found = Judged([*kept, *again.rows], {**found.parts, **again.parts})
     judged.rows += found.rows
     if problems or not judged.rows:
-        reason = "; ".join(problems) or "it has no .pyd, .dll or .exe file"
+        reason = "; ".join(problems) or NOTHING_IN_IT
         judged.rows += [Row(_whole(unit), case, None, reason=reason) for case, _ in question.cases]
     return judged
 

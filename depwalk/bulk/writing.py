@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from depwalk.bulk.rows import Case, File, Row, Unit
     from depwalk.bulk.stored import Known
-    from depwalk.diagnosis.evidence import Finding
+    from depwalk.finding import Finding
 
 _MOST, _LONGEST = 500, 1.0  # new judgements, or seconds, after which what is kept back is stored
 

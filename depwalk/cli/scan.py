@@ -97,6 +97,13 @@ def execute(options: argparse.Namespace) -> int:
         return choices.USAGE
 
 
+def _can_load(options: argparse.Namespace) -> bool:
+    """Whether --load can be followed. Raises ValueError."""
+    if options.load and shared.machine() is None:
+        raise ValueError("--load needs Windows: this machine cannot load a DLL of Windows")
+    return bool(options.load)
+
+
 def _scan(options: argparse.Namespace, policy: Policy) -> int:
     from depwalk.bulk import Scan
     from depwalk.bulk.summary import Summary
@@ -105,7 +112,7 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
         options.paths,
         shared.cases(options),
         machine=shared.machine(),
-        load=options.load,
+        load=_can_load(options),
         timeout=options.timeout,
         hashed=options.hash,
         jobs=options.jobs,
@@ -115,7 +122,9 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
         before = _run_before(options, database)
         run = 0
         if database is not None:
-            run = database.begin([os.path.abspath(path) for path in options.paths], scan.plain_cases, _bearing(options))
+            run = database.begin(
+                [os.path.abspath(path) for path in options.paths], scan.plain_cases, _bearing(scan, options)
+            )
         writer = _Lines(options) if options.format == "json" else None
         finished = _follow(scan, summary, database, writer)
         if database is not None:
@@ -254,10 +263,11 @@ def _database(options: argparse.Namespace) -> Any:
     return Database(options.db)
 
 
-def _bearing(options: argparse.Namespace) -> dict[str, Any]:
+def _bearing(scan: Scan, options: argparse.Namespace) -> dict[str, Any]:
     """What bears on verdicts beside the cases."""
     names = ("dll_dir", "path", "root", "load", "hash")
-    return {name: value for name in names if (value := getattr(options, name))}
+    given = {name: value for name in names if (value := getattr(options, name))}
+    return {**given, "minors": scan.bearing()}
 
 
 def _kept(options: argparse.Namespace) -> str:

@@ -25,7 +25,8 @@ from depwalk.diagnosis import (
     wheels,
     windows,
 )
-from depwalk.diagnosis.evidence import Evidence, Finding, Remedy
+from depwalk.diagnosis.evidence import Evidence
+from depwalk.finding import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

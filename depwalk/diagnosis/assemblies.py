@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from depwalk import runtimes
-from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.diagnosis.runtimes import release_build, supply
+from depwalk.finding import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from depwalk import files, loader
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

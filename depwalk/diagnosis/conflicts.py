@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from depwalk import files, image, runtimes, tables, wheel
 from depwalk.diagnosis import commands
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 from depwalk.target import environment
 from depwalk.target.directory import Directory
 from depwalk.target.python import build_of_dll

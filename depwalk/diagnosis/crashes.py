@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from depwalk import loader, runtimes
 from depwalk.diagnosis import blocked, processor, told
-from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.diagnosis.runtimes import install
+from depwalk.finding import Finding, Remedy
 from depwalk.host import events
 
 if TYPE_CHECKING:

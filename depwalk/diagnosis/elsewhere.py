@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from depwalk import files, image, tables
-from depwalk.diagnosis.evidence import Remedy
+from depwalk.finding import Remedy
 from depwalk.graph import SEARCH_FLAGS
 from depwalk.target import environment
 from depwalk.target.api_sets import is_api_set

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from depwalk import wheel
 from depwalk.diagnosis import commands
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 from depwalk.target.environment import site_of
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
-"""What is known about one file, and the form in which a cause is told."""
+"""What is known about one file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from depwalk.host import Host
 
@@ -18,33 +18,6 @@ if TYPE_CHECKING:
     from depwalk.wheel import Distribution
 
 _SHOWN = 6  # directories named in a finding; a module's `tried` has them all
-
-Severity = Literal["error", "warning", "note"]
-Proof = Literal["loader", "static", "inferred"]
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """What to do: a sentence, and where there is one a command and a link."""
-
-    text: str
-    command: str = ""
-    url: str = ""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One cause. `code` is of the closed list in docs/findings; `evidence` are facts, one per line."""
-
-    code: str
-    severity: Severity
-    module: str
-    message: str
-    needed_by: str = ""
-    evidence: tuple[str, ...] = ()
-    remedy: Remedy | None = None
-    proof: Proof = "static"
-    also: tuple[str, ...] = ()  # other modules that the same cause and remedy explain
 
 
 @dataclass(frozen=True)

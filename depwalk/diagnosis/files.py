@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from depwalk.diagnosis import commands, conflicts, old_runtimes
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 from depwalk.target.python import build_of_dll
 
 if TYPE_CHECKING:

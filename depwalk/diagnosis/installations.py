@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from depwalk import wheel
 from depwalk.diagnosis import commands
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

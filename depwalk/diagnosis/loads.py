@@ -11,7 +11,8 @@ from depwalk.diagnosis import crashes, old_runtimes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from depwalk.diagnosis.evidence import Evidence, Finding
+    from depwalk.diagnosis.evidence import Evidence
+    from depwalk.finding import Finding
     from depwalk.loader import LoadTrace
 
 # Codes with which the loader ends before it runs any code of the tree: a static finding can be their cause.

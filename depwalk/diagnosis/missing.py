@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from depwalk import runtimes, tables
 from depwalk.diagnosis import elsewhere
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from depwalk import runtimes, tables
 from depwalk.diagnosis import conflicts
 from depwalk.diagnosis import runtimes as missing
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 from depwalk.host import events
 from depwalk.target import environment
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from depwalk import loader, search
 from depwalk.diagnosis import crashes
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import cpu, isa
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from depwalk.cpu import Cpu
-    from depwalk.diagnosis.evidence import Code, Evidence, Proof
+    from depwalk.diagnosis.evidence import Code, Evidence
+    from depwalk.finding import Proof
     from depwalk.isa import Contents, Need
     from depwalk.loader import Raised
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from depwalk.diagnosis import commands, wheels
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 from depwalk.target.python import Build, build_of_dll
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from depwalk import runtimes, tables, wheel
 from depwalk.diagnosis import conflicts, elsewhere
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 from depwalk.target import Directory, python
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from depwalk import files, gpu, suppliers, wheel
 from depwalk.diagnosis import commands, elsewhere
-from depwalk.diagnosis.evidence import Finding, Remedy
 from depwalk.diagnosis.missing import missing_dll
+from depwalk.finding import Finding, Remedy
 from depwalk.target import Directory
 
 if TYPE_CHECKING:

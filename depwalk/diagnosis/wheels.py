@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from depwalk.diagnosis import commands, suppliers, windows
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from depwalk import tables, wheel
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 from depwalk.target import windows
 from depwalk.target.api_sets import is_api_set, is_named_as_one
 from depwalk.target.python import build_of_dll

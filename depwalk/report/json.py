@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from depwalk import __version__, isa
 
 if TYPE_CHECKING:
-    from depwalk.diagnosis import Finding
     from depwalk.diagnosis.evidence import Code
+    from depwalk.finding import Finding
     from depwalk.gpu import Need
     from depwalk.graph import Edge, Module
     from depwalk.loader import LoadTrace, Raised

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from depwalk.bulk.rows import NOT_FOR, NOTHING_IN_IT
 from depwalk.report.lines import Line, shown, wrap
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def render(summary: Summary, *, width: int = 80, everything: bool = False) -> li
     lines += _undecided(summary, width, everything=everything)
     lines += _groups(summary, width, everything=everything)
     lines += _listed("Could not be read", summary.unreadable, width, "bad", everything=everything)
-    odd = [(shown(path), reason) for path, reason in summary.remarks.items() if not reason.startswith("it has no ")]
+    usual = (NOTHING_IN_IT, NOT_FOR)
+    odd = [(shown(path), reason) for path, reason in summary.remarks.items() if not reason.startswith(usual)]
     lines += _facts("Odd about the archives", odd, width, everything=everything)
     lines += _notes(summary, width)
     return lines
@@ -179,7 +181,8 @@ def _more(number: int, what: str, *, everything: bool) -> list[Line]:
 
 
 def _notes(summary: Summary, width: int) -> Iterator[Line]:
-    empty = sum(reason.startswith("it has no ") for reason in summary.remarks.values())
+    empty = sum(reason == NOTHING_IN_IT for reason in summary.remarks.values())
+    foreign = sum(reason.startswith(NOT_FOR) for reason in summary.remarks.values())
     others: Counter[Outcome] = Counter()
     for counts in summary.others.values():
         others.update(counts)
@@ -195,6 +198,8 @@ def _notes(summary: Summary, width: int) -> Iterator[Line]:
         facts.append(f"{len(summary.passed_over):,} files are not meant to be loaded there: {told}.")
     if empty:
         facts.append(f"{empty:,} wheels have no .pyd, .dll or .exe file.")
+    if foreign:
+        facts.append(f"{foreign:,} wheels are not for the Python that was asked for.")
     if summary.reused:
         facts.append(
             f"{summary.reused:,} of {summary.rows:,} verdicts are those of an earlier scan: nothing has changed."

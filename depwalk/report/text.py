@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Callable
 
-    from depwalk.diagnosis import Finding
+    from depwalk.finding import Finding
     from depwalk.loader.imports import ImportTrace
     from depwalk.result import Result
 

@@ -195,12 +195,6 @@ def built_for(file: Image) -> Build | None:
     return builds[0] if builds else None
 
 
-def tagged_for(name: str) -> int | None:
-    """The minor version of the CPython that the file name of an extension module is tagged for; None without a tag."""
-    tag = _TAG.search(name)
-    return int(tag[2]) if tag else None
-
-
 def build_of_dll(name: str) -> Build | None:
     """The build that a Python DLL belongs to: "python37.dll", "python3.dll", "python313t_d.dll". None if it is none."""
     match = _DLL.fullmatch(name)

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from depwalk.bulk.rows import Case, File, Link, Node, Row, Unit
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 
 if TYPE_CHECKING:
     from pathlib import Path

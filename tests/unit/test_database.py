@@ -22,7 +22,7 @@ from made_rows import SEVEN, TEN, TEN_VC, file_of, module, row
 import depwalk
 from depwalk.bulk.database import Database, DatabaseError
 from depwalk.bulk.rows import Case, File, Link, Node, Row, Unit
-from depwalk.diagnosis.evidence import Finding, Remedy
+from depwalk.finding import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -15,7 +15,7 @@ from made_rows import SEVEN, TEN, TEN_VC, module, row
 import depwalk
 from depwalk.bulk.database import Database
 from depwalk.bulk.rows import File, Unit
-from depwalk.diagnosis.evidence import Finding
+from depwalk.finding import Finding
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "database.md"
 SCHEMA = Path(depwalk.__file__).parent / "data" / "scan.sql"

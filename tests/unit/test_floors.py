@@ -27,6 +27,7 @@ FLOORS = (
     "result",
     "gather",
     "diagnosis",
+    "finding",
     "host",
     "loader",
     "gpu",
