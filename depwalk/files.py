@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         def content(self, name: str) -> bytes | str: ...
         def close(self) -> None: ...
 
+    AnyTree = TypeVar("AnyTree", bound=Tree)
 
 _SUFFIX = ".whl"
 _mounted: dict[str, Tree] = {}  # by the wheel's path
@@ -100,11 +101,11 @@ def forget() -> None:
 
 
 @contextmanager
-def mounted(archive: Tree) -> Iterator[None]:
+def mounted(archive: AnyTree) -> Iterator[AnyTree]:
     """Within it, the paths below a wheel's own lead into it."""
     _mounted[archive.path] = archive
     try:
-        yield
+        yield archive
     finally:
         del _mounted[archive.path]
         forget()
@@ -119,6 +120,13 @@ def _inside(path: str) -> tuple[Tree, str] | None:
     wheel = path if end < 0 else path[: end + len(_SUFFIX)]
     archive = _mounted.get(wheel)
     return None if archive is None else (archive, path[len(wheel) + 1 :].rstrip(os.sep).replace(os.sep, "/").lower())
+
+
+def prefix_of(path: str) -> str | None:
+    """Where in its wheel a file has what would be unpacked into sys.prefix; None for one on the disk, or without."""
+    inside = _inside(path)
+    data = next((name for name in inside[0].directories if name.endswith(".data/data")), "") if inside else ""
+    return os.path.join(inside[0].path, *data.split("/")) if inside and data else None
 
 
 # ---- looking

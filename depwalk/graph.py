@@ -116,6 +116,7 @@ class _Walk:
         self.later: deque[tuple[Module, Import]] = deque()
         self.forwards: dict[tuple[int, int], int] = {}
         self.complete = True
+        self.loaded_alone: dict[str, tuple[Rule, ...]] = {}  # by path
         self._preload()
         if image is None:
             self._module(Resolution(path, "found"), 0, self.rules, delayed=False)
@@ -164,6 +165,8 @@ class _Walk:
             found = search.find(name, "", rules, self.process)
             if found.status in ("found", "system"):
                 self.process.loaded.setdefault(name.lower(), found)
+            if found.image is not None and directory:  # it was loaded by itself, with its own directory
+                self.loaded_alone[path] = search.order(target, path, found.image)
 
     def _module(self, found: Resolution, depth: int, rules: tuple[Rule, ...], *, delayed: bool) -> int:
         """The id of a module, new or known; a new one that is there will be followed."""
@@ -172,6 +175,7 @@ class _Walk:
             return self.ids[key]
         identifier = self.ids[key] = len(self.modules)
         expand = self._is_followed(found, is_root=depth == 0)
+        rules = self.loaded_alone.get(found.path or "", rules) if depth else rules
         name = search.base_name(found.path or found.name)
         self.modules.append(
             Module(

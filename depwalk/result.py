@@ -265,7 +265,10 @@ def _as_imported(
     found: Extension | Package | None = reached
     if found is None:
         minor = target.python.minor if target.python else None
-        found = package.directories_for(path, minor=minor, architecture=target.architecture, wanted=wanted)
+        prefix = target.environment.prefix if target.environment else files.prefix_of(path)
+        found = package.directories_for(
+            path, prefix=prefix, minor=minor, architecture=target.architecture, wanted=wanted
+        )
     imported = replace(
         target,
         inferred=tuple(Inferred(added.directory, added.source) for added in found.added),

@@ -188,8 +188,9 @@ def _absolute(entry: str, cwd: str | None) -> str:
 
 def legacy_path(target: Target) -> tuple[str, ...]:
     """PATH as a Python before 3.8 would have it: what programs add there, they put in front."""
-    added = target.dll_dirs if target.python is not None and not target.python.restricts_search else ()
-    return (*added, *target.path)
+    if target.python is None or target.python.restricts_search:
+        return target.path
+    return (*(found.path for found in reversed(target.inferred)), *target.dll_dirs, *target.path)
 
 
 def path_entries(value: str, separator: str = os.pathsep) -> tuple[str, ...]:

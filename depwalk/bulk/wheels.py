@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from depwalk import wheel
+from depwalk import suppliers, wheel
 from depwalk.archive import Archive, UnreadableArchive
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 _REQUIRES = re.compile(r"^Requires-Dist:\s*([\w.-]+)(.*)$", re.IGNORECASE | re.ASCII | re.MULTILINE)
 _EXACT = re.compile(r"cp3(\d+)", re.ASCII)
 _SUFFIXES = {"win_amd64": "", "win32": "-32", "win_arm64": "-arm64"}
+_REQUIREMENT = re.compile(r"[\w.-]+", re.ASCII)
+_SHORTEST_WORD = 3
+_COMMON_WORDS = {"python", "lib", "core", "deps", "win", "dll"}
 _LONGEST_METADATA = 1_000_000  # bytes
 _MOST_TOGETHER = 40  # wheels
 _NAME = re.compile(r"([^-]+)-([^-]+)(?:-\d[^-]*)?-([^-]+)-([^-]+)-([^-]+)\.whl", re.IGNORECASE)
@@ -26,33 +30,61 @@ _NAME = re.compile(r"([^-]+)-([^-]+)(?:-\d[^-]*)?-([^-]+)-([^-]+)-([^-]+)\.whl",
 class Together:
     """Several wheels unpacked into one directory, under the path of the first. What it has is not replaced."""
 
-    def __init__(self, archives: Sequence[Archive]) -> None:
+    def __init__(self, archives: Sequence[Archive], absent: frozenset[str]) -> None:
         self.path = archives[0].path
+        self.absent = absent  # normalised names of what else is required
         self._archives = archives
-        self._holder: dict[str, Archive] = {}
+        self._holder: dict[str, tuple[Archive, str]] = {}
         self.members: dict[str, Member] = {}
         self.directories: dict[str, dict[str, str]] = {}
         for archive in reversed(archives):
-            self.members.update(archive.members)
-            self._holder.update(dict.fromkeys(archive.members, archive))
+            for name, member in archive.members.items():
+                self.members[_common(name)] = replace(member, name=_common(member.name))
+                self._holder[_common(name)] = archive, name
             for name, entries in archive.directories.items():
-                self.directories.setdefault(name, {}).update(entries)
+                own = {_common(key): _common(entry) for key, entry in entries.items()} if not name else entries
+                self.directories.setdefault(_common(name), {}).update(own)
 
     def read(self, name: str, most: int | None = None) -> bytes:
         """As Archive.read."""
-        return self._of(name).read(name, most)
+        archive, own = self._of(name)
+        return archive.read(own, most)
 
     def content(self, name: str) -> bytes | str:
         """As Archive.content."""
-        return self._of(name).content(name)
+        archive, own = self._of(name)
+        return archive.content(own)
+
+    def brings(self, dll: str) -> str:
+        """The other wheel, or else the required distribution that is not there, that may bring a DLL; empty if none."""
+        for name, (archive, _) in self._holder.items():
+            if archive is not self._archives[0] and name.rpartition("/")[2] == dll.lower():
+                return distribution_of(archive.path)[0]
+        supplier = suppliers.supplier(dll)
+        supplied = _REQUIREMENT.match(supplier.pip) if supplier else None
+        if supplied and wheel.normalised(supplied[0]) in self.absent:
+            return supplied[0]
+        stem = dll.lower().partition(".")[0]
+        return next((name for name in sorted(self.absent) if any(word in stem for word in _words(name))), "")
 
     def close(self) -> None:
         """As Archive.close."""
         for archive in self._archives:
             archive.close()
 
-    def _of(self, name: str) -> Archive:
-        return self._holder.get(name.lower(), self._archives[0])
+    def _of(self, name: str) -> tuple[Archive, str]:
+        return self._holder.get(name.lower(), (self._archives[0], name))
+
+
+def _words(name: str) -> list[str]:
+    """What of a distribution's name may be in the names of its DLLs: torch, sdl2 of kivy-deps-sdl2."""
+    return [word for word in name.split("-") if len(word) >= _SHORTEST_WORD and word not in _COMMON_WORDS]
+
+
+def _common(name: str) -> str:
+    """What each wheel has in its own NAME.data goes into one place."""
+    top, slash, rest = name.partition("/")
+    return f"all.data{slash}{rest}" if top.lower().endswith(".data") else name
 
 
 def by_name(paths: Sequence[str]) -> dict[str, list[str]]:
@@ -69,23 +101,23 @@ def distribution_of(path: str) -> tuple[str, str]:
     return (name[1], name[2]) if name else (os.path.splitext(os.path.basename(path))[0], "")
 
 
-def with_required(path: str, known: Mapping[str, Sequence[str]]) -> Together | None:
-    """A wheel with those of the known ones that it requires, and these in turn; None if it requires none of them."""
+def with_required(path: str, known: Mapping[str, Sequence[str]]) -> Together:
+    """A wheel with those of the known ones that it requires, and these in turn. Raises as Archive."""
     archives = [Archive(path)]
     seen = {path}
+    absent: set[str] = set()
     for archive in archives:  # grows
         for name in _required(archive):
             fitting = [other for other in known.get(name, ()) if _go_together(path, other)]
-            if fitting and fitting[0] not in seen and len(archives) < _MOST_TOGETHER:
+            if not fitting:
+                absent.add(name)
+            elif fitting[0] not in seen and len(archives) < _MOST_TOGETHER:
                 seen.add(fitting[0])
                 try:
                     archives.append(Archive(fitting[0]))
                 except (UnreadableArchive, OSError):
-                    continue
-    if len(archives) == 1:
-        archives[0].close()
-        return None
-    return Together(archives)
+                    absent.add(name)
+    return Together(archives, frozenset(absent))
 
 
 def _required(archive: Archive) -> Iterator[str]:

@@ -13,12 +13,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from depwalk import files
+from depwalk import files, wheel
 from depwalk.archive import Archive, UnreadableArchive
 from depwalk.bulk import wheels
 from depwalk.bulk.collect import KINDS, site_of
 from depwalk.bulk.judge import Judged, Question, asked_python, judge, unread
 from depwalk.bulk.rows import NOT_FOR, NOTHING_IN_IT, File, Row
+from depwalk.finding import Finding, Remedy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,17 +66,40 @@ def _of_wheel(task: Task, archive: Archive, question: Question) -> Judged:
         site = site_of(readable)
         found = _all(readable, site, question)
     failing = {row.file.path for row in found.rows if any(node.status == "missing" for node in row.nodes)}
-    together = wheels.with_required(unit.path, task.wheels) if failing else None
-    if together is not None:
-        with files.mounted(together):
+    if failing:
+        with files.mounted(wheels.with_required(unit.path, task.wheels)) as together:
             again = judge([file for file in readable if file.path in failing], _site_of_all(together), question)
         kept = [row for row in found.rows if row.file.path not in failing]
-        found = Judged([*kept, *again.rows], {**found.parts, **again.parts})
+        decided = [_undecided(row, together) for row in again.rows]
+        found = Judged([*kept, *decided], {**found.parts, **again.parts})
     judged.rows += found.rows
     if problems or not judged.rows:
         reason = "; ".join(problems) or NOTHING_IN_IT
         judged.rows += [Row(_whole(unit), case, None, reason=reason) for case, _ in question.cases]
     return judged
+
+
+def _undecided(row: Row, together: wheels.Together) -> Row:
+    """A row that fails, as unknown if what is missing may come from a distribution that its wheel requires."""
+    missing = [node.name for node in row.nodes if node.status == "missing" and not node.delayed]
+    sources = {name: together.brings(name) for name in missing}
+    other = [finding for finding in row.findings if finding.severity == "error" and finding.module not in sources]
+    if row.verdict != "fails" or other or not any(sources.values()):
+        return row
+    first, source = next((name, source) for name, source in sources.items() if source)
+    absent = wheel.normalised(source) in together.absent
+    where = "is not among what is scanned and may bring it" if absent else "brings it, in a way that is not seen here"
+    told = Finding(
+        "analysis-incomplete",
+        "warning",
+        first,
+        f"{row.file.distribution or row.nodes[0].name} requires {source}, which {where}: {first}.",
+        needed_by=row.nodes[0].name,
+        remedy=Remedy(f"Scan it together with the wheel of {source}, or in the environment into which both go."),
+        also=tuple(name for name in missing if name != first),
+    )
+    softer = (replace(found, severity="warning") if found.severity == "error" else found for found in row.findings)
+    return replace(row, verdict="unknown", findings=(told, *softer))
 
 
 def _members(unit: Unit, archive: Archive, question: Question) -> tuple[list[File], Judged]:

@@ -107,7 +107,9 @@ def directories_for(
     is_module = file.lower().endswith(".pyd") and all(folder.isidentifier() for folder in folders)
     name = ".".join([*folders, file.partition(".")[0]]) if is_module else _package_of(site, folders)
     package = name.rpartition(".")[0] if is_module else name
-    run = _imports_of(site, package, prefix, minor, architecture).until(name, name if is_module else full, wanted)
+    first = _packages_beside(site, full) if is_module and not package else ()
+    imports = _imports_of(site, package, first, prefix, minor, architecture)
+    run = imports.until(name, name if is_module else full, wanted)
     added, preloads = _at(run, name, full)
     added = [*added, *_conventions(run, name.partition(".")[0])]
     return Package(
@@ -124,19 +126,36 @@ def directories_for(
 
 @files.remembered
 def _imports_of(
-    site: str, package: str, prefix: str | None, minor: int | None, architecture: str | None
+    site: str, package: str, first: tuple[str, ...], prefix: str | None, minor: int | None, architecture: str | None
 ) -> _ImportsOfPackage:
-    return _ImportsOfPackage(site, package, prefix, minor, architecture)
+    return _ImportsOfPackage(site, package, first, prefix, minor, architecture)
+
+
+def _packages_beside(site: str, path: str) -> tuple[str, ...]:
+    """The packages of the distribution of a top-level module: one of them imports it, since nobody else knows it."""
+    owner = wheel.owners([path]).get(path)
+    listed = wheel.listed_in(owner.folder)[0] if owner else ()
+    tops = {name.partition("/")[0] for name in listed if name.endswith("/__init__.py") and name.count("/") == 1}
+    with contextlib.suppress(OSError):
+        return tuple(sorted(name for low, name in files.listing(site).items() if low in tops))
+    return ()
 
 
 class _ImportsOfPackage:
     """The imports of a package's files, which share what runs before them."""
 
     def __init__(
-        self, site: str, package: str, prefix: str | None, minor: int | None, architecture: str | None
+        self,
+        site: str,
+        package: str,
+        first: tuple[str, ...],
+        prefix: str | None,
+        minor: int | None,
+        architecture: str | None,
     ) -> None:
         self.package = package
-        self.sites, self.imports = _with_pth((site,))
+        self.sites, at_start, self.lines = _with_pth((site,))
+        self.imports = (*at_start, *first)
         self.python = prefix, minor, architecture
         self.run: Run | None = None
         self.turns = 0
@@ -157,7 +176,7 @@ class _ImportsOfPackage:
         run = Run(self.sites, Finder(minor, architecture), prefix, minor, architecture, stop, wanted=wanted)
         run.most_files, run.deepest_in_others = _MOST_FILES, _DEEPEST_IN_OTHERS
         if name:
-            run.follow(*self.imports, name)
+            run.follow(*self.imports, name, started=self.lines)
         return run
 
 
@@ -191,9 +210,9 @@ def find(
     directories = tuple(os.path.abspath(site) for site in sites)
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
         raise PackageNotFound(f"{name!r} is not the name of a module.")
-    directories, imports = _with_pth(directories)
+    directories, imports, lines = _with_pth(directories)
     run = Run(directories, Finder(minor, architecture), prefix, minor, architecture, stop=name, most=most)
-    run.follow(*imports, name)
+    run.follow(*imports, name, started=lines)
     module = run.modules.get(name)
     if module is None:
         raise PackageNotFound(_not_found(name, run))
@@ -236,9 +255,10 @@ def find(
     )
 
 
-def _with_pth(sites: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
-    """The sites, what their .pth files add to them, and the modules that such files import at start-up (site.py)."""
-    directories, imports = list(sites), []
+@files.remembered
+def _with_pth(sites: tuple[str, ...]) -> tuple[tuple[str, ...], list[str], list[tuple[str, str]]]:
+    """The sites, what their .pth files add to them, and the modules and lines that these run at start-up (site.py)."""
+    directories, imports, lines = list(sites), [], []
     for site in sites:
         for name in _names(site):
             if not name.endswith(".pth"):
@@ -249,9 +269,10 @@ def _with_pth(sites: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
                     path = os.path.join(site, line.strip().replace("\\", os.sep))
                     if imported:
                         imports += [imported[1]] if imported[1] not in standard_modules() else []
+                        lines.append((line, os.path.join(site, name)))
                     elif line.strip() and not line.startswith("#") and files.is_directory(path):
                         directories.append(path)
-    return tuple(dict.fromkeys(directories)), imports
+    return tuple(dict.fromkeys(directories)), imports, lines
 
 
 def _not_found(name: str, run: Run) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from depwalk import files
+from depwalk import files, image
 from depwalk.package.evaluate import (
     UNKNOWN,
     Evaluator,
@@ -39,6 +39,7 @@ _DEEPEST_IMPORT = 30  # modules nested deeper are followed afterwards: Python's 
 _DEEPEST_CALL = 8
 _MOST_CALLS = 40  # of one function
 _MOST_TURNS = 64  # of one loop
+_MAY_BE_PATHS = ast.Name, ast.Call, ast.Attribute, ast.BinOp
 _LOAD = re.compile(r"ctypes\.(?:.*\.)?(?:CDLL|WinDLL|OleDLL|PyDLL|LoadLibrary(?:Ex)?[AW]?)$")
 _MACHINES = {"x64": "AMD64", "x86": "x86", "arm64": "ARM64"}
 
@@ -118,6 +119,7 @@ class Run:
     modules: dict[str, Module] = field(default_factory=dict)
     loaded_after: dict[str, tuple[int, int]] = field(default_factory=dict)  # file -> counts of added and preloads then
     sources: list[str] = field(default_factory=list)  # files that were read
+    on_path: list[str] = field(default_factory=list)  # directories that were put on PATH
     stopped: bool = False  # where `stop` is loaded
     complete: bool = True
     unknown_directory: bool = False
@@ -132,11 +134,13 @@ class Run:
         self._asked = ""
         self._labels: dict[str, str] = {}
 
-    def follow(self, *names: str) -> None:
-        """Follow `import NAME` of each, whatever it imports, too."""
+    def follow(self, *names: str, started: Sequence[tuple[str, str]] = ()) -> None:
+        """Follow `import NAME` of each, whatever it imports, too, after the lines of .pth files: (line, file)."""
         try:
             with _no_collection(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a package's own: invalid escapes
+                for line, file in started:
+                    self._start(line, file)
                 for name in names:
                     self._asked = name.partition(".")[0]
                     self.load(name, "")
@@ -147,6 +151,12 @@ class Run:
         except Spent:
             self.complete = False
             self.note("the source is too long to follow to its end")
+
+    def _start(self, line: str, file: str) -> None:
+        """What site.py runs of a .pth file."""
+        module = Module(os.path.basename(file), file, names={"sitedir": (os.path.dirname(file),)})
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            self._block(ast.parse(line).body, Scope(module.names, module))
 
     def note(self, sentence: str) -> None:
         if sentence not in self.notes and len(self.notes) < 100:
@@ -253,9 +263,24 @@ class Run:
         self.extensions.append(Reached(name, path, source, list(self.added), list(self.preloads), self._caught > 0))
         if self.stop in (name, path):
             raise _Stop
+        self._bring(path, "import", source)
+        self._stop_if_enough()
         if len(self.extensions) >= self.most:
             self.complete = False
             raise _Stop
+
+    def _bring(self, path: str, how: str, source: str) -> None:
+        """What a load leaves in the process: the file, and the DLLs that lie beside it and it needs."""
+        folder = os.path.dirname(path)
+        brought = [path]
+        with contextlib.suppress(image.UnreadableFile, OSError, ValueError):  # a bare name lies nowhere
+            beside = files.listing(self._evaluator.inside(folder))
+            needed = (found.dll.lower() for found in image.read(path).imports if found.kind == "import")
+            brought += [os.path.join(folder, beside[name]) for name in needed if name in beside]
+        known = {os.path.normcase(one.path) for one in self.preloads}
+        self.preloads += [
+            Preload(file, how, source) for file in dict.fromkeys(brought) if os.path.normcase(file) not in known
+        ]
 
     def _module_at(self, path: str) -> str:
         """The dotted name of an extension that is loaded by its path."""
@@ -347,6 +372,7 @@ class Run:
             values = value(node.value, scope)
             for target in node.targets:
                 self._assign(target, values, scope)
+                self._put_on_path(target, node.value, scope)
         elif isinstance(node, ast.AnnAssign):
             if node.value is not None:
                 self._assign(node.target, value(node.value, scope), scope)
@@ -484,6 +510,37 @@ class Run:
             self._bind(node.target.id, self._evaluator.value(sum_of, scope), scope)
         else:
             self._evaluator.value(node.value, scope)
+            self._put_on_path(node.target, node.value, scope)
+
+    def _put_on_path(self, target: ast.expr, value: ast.expr, scope: Scope) -> None:
+        """Directories in what is assigned to os.environ["PATH"]: Python before 3.8 searches there for imports."""
+        if not isinstance(target, ast.Subscript):
+            return
+        owners = self._evaluator.value(target.value, scope)
+        is_environment = any(isinstance(owner, Outside) and owner.name == "os.environ" for owner in owners)
+        names = self._evaluator.value(target.slice, scope)
+        if not is_environment or not any(isinstance(name, str) and name.upper() == "PATH" for name in names):
+            return
+        for part in ast.walk(value):
+            found = self._evaluator.value(part, scope) if isinstance(part, _MAY_BE_PATHS) else ()
+            for text_found in found:
+                with contextlib.suppress(TypeError, ValueError, OSError):
+                    directory = absolute(text(text_found))
+                    if not files.is_directory(self._evaluator.inside(directory)):
+                        continue
+                    self.on_path.append(directory)
+                    if self.minor is not None and self.minor < 8:
+                        self._note_added(directory, 'os.environ["PATH"]', self._where(scope.module, value))
+
+    def _found_on_path(self, name: object) -> str | None:
+        """What ctypes.util.find_library, or a load that searches PATH, takes for a name."""
+        for directory in self.on_path if isinstance(name, str) and os.path.basename(name) == name else ():
+            with contextlib.suppress(OSError):
+                listed = files.listing(directory)
+                found = listed.get(str(name).lower()) or listed.get(f"{name}.dll".lower())
+                if found:
+                    return os.path.join(directory, found)
+        return None
 
     # Calls
 
@@ -495,21 +552,34 @@ class Run:
         if isinstance(callee, Function):
             return self._function(callee, args, named)
         name = callee.name if isinstance(callee, Outside) else ""
+        method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        if args and (name == "ctypes.util.find_library" or method == "dlopen"):
+            return self._from_path(args[0], method, source)
         if name == "os.add_dll_directory":
             self._add(args[0] if args else named.get("path", UNKNOWN), source)
-        elif _LOAD.match(name) or (isinstance(node.func, ast.Attribute) and node.func.attr == "load_library"):
+        elif _LOAD.match(name) or method == "load_library":
             self._preload(args[0] if args else UNKNOWN, name or "load_library", source)
         elif name in ("importlib.import_module", "builtins.__import__", "imp.load_module"):
             return self._import_by_call(name, args, named, scope.module, source)
         elif name in ("imp.load_dynamic", "importlib.util.spec_from_file_location"):
-            for path in each(absolute, args[1] if len(args) > 1 else named.get("location", UNKNOWN)):
-                if isinstance(path, str) and path.lower().endswith(".pyd"):
-                    self._reach(self._module_at(path), path, source)
+            self._reach_by_path(args[1] if len(args) > 1 else named.get("location", UNKNOWN), source)
         elif name == "importlib.machinery.FileFinder" and args:
             return args[0]  # all that is asked of it is where a module of its directory lies
-        elif isinstance(node.func, ast.Attribute) and node.func.attr == "find_spec" and args:
+        elif isinstance(node.func, ast.Attribute) and method == "find_spec" and args:
             return self._origin(self._evaluator.value(node.func.value, scope), args[0])
         return None
+
+    def _reach_by_path(self, paths: Values, source: str) -> None:
+        for path in each(absolute, paths):
+            if isinstance(path, str) and path.lower().endswith(".pyd"):
+                self._reach(self._module_at(path), path, source)
+
+    def _from_path(self, names: Values, method: str, source: str) -> Values | None:
+        """What ctypes.util.find_library answers; cffi's dlopen searches PATH, too, and loads what it finds."""
+        found = tuple(path for name in names if (path := self._found_on_path(name)) is not None)
+        if method == "dlopen":
+            self._preload(found, method, source)
+        return found or None
 
     def _function(self, function: Function, args: list[Values], named: dict[str, Values]) -> Values:
         count = self._calls[function] = self._calls.get(function, 0) + 1
@@ -543,12 +613,15 @@ class Run:
             with contextlib.suppress(TypeError, ValueError):
                 directory = absolute(text(value))
                 known = True
-                if all(os.path.normcase(one.directory) != os.path.normcase(directory) for one in self.added):
-                    self.added.append(Added(directory, "os.add_dll_directory", source))
-                    self._stop_if_enough()
+                self._note_added(directory, "os.add_dll_directory", source)
         if not known:
             self.unknown_directory = True
             self.note(f"{source} adds a directory that the source alone does not tell")
+
+    def _note_added(self, directory: str, how: str, source: str) -> None:
+        if all(os.path.normcase(one.directory) != os.path.normcase(directory) for one in self.added):
+            self.added.append(Added(directory, how, source))
+            self._stop_if_enough()
 
     def _preload(self, values: Values, how: str, source: str) -> None:
         how = how.rpartition(".")[2] if "LoadLibrary" in how else how
@@ -558,9 +631,10 @@ class Run:
             path = value
             with contextlib.suppress(ValueError):
                 path = absolute(value)
+            if self.minor is not None and self.minor < 8:
+                path = self._found_on_path(value) or path
             self.loaded_after.setdefault(os.path.normcase(path), (len(self.added), len(self.preloads)))
-            if all(os.path.normcase(one.path) != os.path.normcase(path) for one in self.preloads):
-                self.preloads.append(Preload(path, how, source))
+            self._bring(path, how, source)
             if path.lower().endswith(".pyd"):
                 self._reach(self._module_at(path), path, source)
             elif os.path.normcase(path) == os.path.normcase(self.stop):
