@@ -68,10 +68,10 @@ def _of_wheel(task: Task, archive: Archive, question: Question) -> Judged:
     failing = {row.file.path for row in found.rows if any(node.status == "missing" for node in row.nodes)}
     if failing:
         with files.mounted(wheels.with_required(unit.path, task.wheels)) as together:
-            again = judge([file for file in readable if file.path in failing], _site_of_all(together), question)
+            again = _all([file for file in readable if file.path in failing], _site_of_all(together), question)
         kept = [row for row in found.rows if row.file.path not in failing]
         decided = [_undecided(row, together) for row in again.rows]
-        found = Judged([*kept, *decided], {**found.parts, **again.parts})
+        found = Judged([*kept, *decided])
     judged.rows += found.rows
     if problems or not judged.rows:
         reason = "; ".join(problems) or NOTHING_IN_IT

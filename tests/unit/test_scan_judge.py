@@ -493,6 +493,7 @@ def without_places(rows: list[Row]) -> dict[str, tuple[object, ...]]:
 CONTENTS: dict[str, dict[str, bytes | str]] = {
     "everything is there": {f"demo/{EXT}": NEEDS, "demo/dep.dll": DLL},
     "a DLL is missing": {f"demo/{EXT}": NEEDS},
+    "a DLL of a DLL is missing": {f"demo/{EXT}": NEEDS, "demo/dep.dll": pe(exports=["f"], imports={"gone.dll": ["f"]})},
     "a directory is added": {"demo/__init__.py": ADDS_LIB, f"demo/{EXT}": NEEDS, "demo/lib/dep.dll": DLL},
     "a directory is not added": {"demo/__init__.py": HERE, f"demo/{EXT}": NEEDS, "demo/lib/dep.dll": DLL},
     "a libs directory": {"demo/__init__.py": "", f"demo/{EXT}": NEEDS, "demo.libs/dep.dll": DLL},
