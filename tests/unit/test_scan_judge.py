@@ -413,36 +413,41 @@ def test_a_part_in_one_case_and_by_itself_in_another_has_a_row_for_each(tmp_path
     )
 
 
+SYSTEM = {
+    "kernel32.dll": "Sleep",
+    "msvcp140.dll": "_Xtime_get_ticks",
+    "vcruntime140.dll": "memset",
+    "ucrtbase.dll": "malloc",
+    "msvcp120.dll": "_Xtime_get_ticks",
+    "dxgi.dll": "CreateDXGIFactory",
+    "api-ms-win-crt-runtime-l1-1-0.dll": "_initterm",
+    "api-ms-win-core-path-l1-1-0.dll": "PathCchAppend",
+    "python311.dll": "PyModule_Create2",
+    "python39.dll": "PyModule_Create2",
+    "gone.dll": "f",
+}
+
+
 def generated(seed: int) -> dict[str, bytes | str]:
     """Packages whose extensions need DLLs that are there, nowhere, or where only source makes them be found."""
     chosen = random.Random(seed)
-    system = [
-        "kernel32.dll",
-        "msvcp140.dll",
-        "vcruntime140.dll",
-        "ucrtbase.dll",
-        "msvcp120.dll",
-        "dxgi.dll",
-        "gone.dll",
-    ]
-    system += ["api-ms-win-crt-runtime-l1-1-0.dll", "api-ms-win-core-path-l1-1-0.dll", "python311.dll", "python39.dll"]
     files: dict[str, bytes | str] = {}
     for number in range(6):
         folder, libs = f"p{number}", chosen.choice(["lib", "", "bin"])
         own = [f"d{number}{letter}.dll" for letter in "abc"]
+
+        def needs(count: int, among: list[str]) -> dict[str, list[str]]:
+            return {name: [SYSTEM.get(name) or chosen.choice("fg")] for name in chosen.sample(among, count)}
+
         for index, name in enumerate(own):
             place = chosen.choice([folder, f"{folder}/{libs}".rstrip("/"), f"p{number}.libs"])
-            needs = chosen.sample([*own[index + 1 :], *system], 1)
-            exports = ["f", "g"][: chosen.choice([1, 2, 2])]
-            machine = chosen.choice(["x64"] * 5 + ["x86"])
+            facts = {"exports": ["f", "g"][: chosen.choice([1, 2, 2])], "machine": chosen.choice(["x64"] * 5 + ["x86"])}
             if chosen.random() < 0.9:
-                files[f"{place}/{name}"] = pe(exports=exports, machine=machine, imports={need: [] for need in needs})
+                files[f"{place}/{name}"] = pe(imports=needs(1, own[index + 1 :] * 3 + list(SYSTEM)), **facts)  # type: ignore[arg-type]
         for letter in "xy":
-            needs = chosen.sample([*own, *system], 3)
             tag = chosen.choice(["", ".cp311-win_amd64", ".cp39-win_amd64", ".pypy"])
-            delayed = {name: ["f"] for name in chosen.sample(own, 1)} if chosen.random() < 0.3 else None
-            wanted = {need: [chosen.choice("fg")] if need in own else [] for need in needs}
-            files[f"{folder}/{letter}{tag}.pyd"] = pe(imports=wanted, delay=delayed)
+            delayed = needs(1, own) if chosen.random() < 0.3 else None
+            files[f"{folder}/{letter}{tag}.pyd"] = pe(imports=needs(2, [*own, *SYSTEM]), delay=delayed)
         lines = [HERE, f"os.add_dll_directory(os.path.join(here, {libs!r}))\n"]
         files[f"{folder}/__init__.py"] = "".join(lines[: chosen.choice([0, 1, 2, 2])])
     return files
