@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from depwalk import choices, wheel
-from depwalk.bulk.policy import entry_of
 
 if TYPE_CHECKING:
     from depwalk.bulk.policy import Entry, Outcome, Policy
@@ -68,6 +67,7 @@ class Summary:
         if file.kind != "wheel":
             self.files.add(file.path)
         self._note_status(row, outcome)
+        self.met |= self.policy.entries(row)
         if outcome == "part":
             self.parts.add(file.path)
         elif outcome == "unreadable":
@@ -93,8 +93,7 @@ class Summary:
             self.undecided.setdefault(row.file.path, (row.file, why))
 
     def _blame(self, row: Row, causes: dict[tuple[str, str, str], Cause]) -> None:
-        errors = [finding for finding in row.findings if finding.severity == "error"]
-        self.met |= {entry_of(row, finding) for finding in errors}
+        errors = (finding for finding in row.findings if finding.severity == "error")
         finding = next((found for found in errors if not self.policy.accepts(row, found)), None)
         if finding is None:
             return
