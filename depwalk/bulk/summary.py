@@ -47,6 +47,7 @@ class Summary:
     unreadable: dict[str, tuple[File, str]] = field(default_factory=dict)
     passed_over: dict[str, tuple[File, str]] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)  # wheel -> what is odd about it
+    accepted: set[str] = field(default_factory=set)  # files that cannot be read, which is ignored
     files: set[str] = field(default_factory=set)
     parts: set[str] = field(default_factory=set)
     rows: int = 0
@@ -54,6 +55,7 @@ class Summary:
     loaded: int = 0  # rows that the real loader decided
     met: set[Entry] = field(default_factory=set)
     _statuses: dict[str, tuple[set[int], set[int]]] = field(default_factory=dict)  # unit -> of extensions, of others
+    _others: dict[str, Counter[Outcome]] = field(default_factory=dict)  # unit -> programs and DLLs
 
     def add(self, row: Row) -> Outcome:
         """Count a row."""
@@ -72,6 +74,8 @@ class Summary:
             self.parts.add(file.path)
         elif outcome == "unreadable":
             self.unreadable[file.path] = file, row.reason
+        elif row.unreadable:
+            self.accepted.add(file.path)
         elif row.verdict is None and file.kind == "wheel":
             self.remarks[file.path] = row.reason
         elif row.verdict is None:
@@ -86,6 +90,7 @@ class Summary:
             self.cells.setdefault(group_of(row.file), {}).setdefault(row.case, Counter())[outcome] += 1
         else:
             self.others.setdefault(row.case, Counter())[outcome] += 1
+            self._others.setdefault(row.file.unit.path, Counter())[outcome] += 1
         if outcome == "fails":
             self._blame(row, self.causes if is_extension else self.causes_of_others)
         elif outcome == "unknown" and is_extension:
@@ -111,6 +116,15 @@ class Summary:
         status = self.policy.status(row, outcome)
         is_counted = row.file.kind == "extension" or outcome == "unreadable"
         (of_extensions if is_counted else of_others).add(status)
+
+    @property
+    def counting_others(self) -> Counter[Outcome]:
+        """Programs and DLLs of units without extension modules, where they count."""
+        found: Counter[Outcome] = Counter()
+        for unit, counts in self._others.items():
+            if not self._statuses[unit][0]:
+                found.update(counts)
+        return found
 
     @property
     def status(self) -> int:
