@@ -7,10 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from made_rows import TEN
-
 from depwalk.bulk.policy import Policy, UnknownCode, codes_in, entry_of, read_baseline, words, written_baseline
-from depwalk.bulk.rows import File, Row, Unit
+from depwalk.bulk.rows import Case, File, Row, Unit
 from depwalk.bulk.summary import Summary
 from depwalk.finding import Finding
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from depwalk.finding import Severity
 
 LOADS, FAILS, USAGE, UNKNOWN = 0, 1, 2, 3
+TEN = Case("10", "10")
 SITE = os.path.abspath(os.path.join("env", "Lib", "site-packages"))
 
 
