@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from depwalk.bulk.policy import Policy, UnknownCode, codes_in, entry_of, read_baseline, words, written_baseline
 from depwalk.bulk.rows import Case, File, Row, Unit
 from depwalk.bulk.summary import Summary
