@@ -9,7 +9,7 @@ import ntpath
 import os
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from depwalk import files, search, side_by_side, tables
 from depwalk.search import Process, Resolution, Rule, Status, Tried
@@ -44,8 +44,7 @@ class Module:
     missing_assemblies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """One module that needs another. `name` is as written in the importer."""
 
     importer: int
@@ -219,7 +218,8 @@ class _Walk:
         if image.dependent_load_flags & SEARCH_FLAGS and self.target.windows.emulator is None:
             own = search.by_flags(self.target, image.dependent_load_flags, Directory(os.path.dirname(module.path)))
         redirection = side_by_side.redirection(image, self.target)
-        self.modules[module.id] = replace(module, missing_assemblies=redirection.missing)
+        if redirection.missing:
+            self.modules[module.id] = replace(module, missing_assemblies=redirection.missing)
         if image.is_pure_dotnet:
             found = search.find("mscoree.dll", module.name, own, self.process)
             target = self._module(found, module.depth + 1, rules, delayed=module.delayed)
@@ -277,7 +277,7 @@ class _Walk:
             self.edges.append(Edge(importer, imported, "forward", dll, 0))
         edge = self.edges[index]
         merged = edge.unresolved + tuple(name for name in unresolved if name not in edge.unresolved)
-        self.edges[index] = replace(edge, symbols=edge.symbols + 1, unresolved=merged)
+        self.edges[index] = edge._replace(symbols=edge.symbols + 1, unresolved=merged)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ntpath
 import os
-from dataclasses import dataclass, field, replace
-from functools import cache
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from depwalk import files, image, runtimes, tables
 from depwalk.target.api_sets import is_api_set, is_named_as_one
@@ -41,16 +41,14 @@ class Rule:
     directory: Directory | None = None
 
 
-@dataclass(frozen=True)
-class Tried:
+class Tried(NamedTuple):
     """A place that was searched in vain, and why it did not count."""
 
     rule: Rule
     reason: str
 
 
-@dataclass(frozen=True)
-class Resolution:
+class Resolution(NamedTuple):
     """One name and the one file that the loader would take for it."""
 
     name: str  # as it was searched for, after API sets and redirection
@@ -215,6 +213,8 @@ def find(
                 return host
             wanted = host
             continue
+        if rule.step == "side-by-side" and not redirected:
+            continue
         found = _apply(rule, wanted, process, redirected or {})
         if found is None:
             tried += _not_there(rule)
@@ -222,14 +222,13 @@ def find(
             wrong = wrong or found
             tried.append(Tried(rule, found.reason))
         else:
-            if not tried:
-                return found
-            return Resolution(found.name, found.status, found.path, found.rule, found.image, found.reason, tuple(tried))
+            return found._replace(tried=tuple(tried)) if tried else found
     if wrong is not None:
-        return replace(wrong, tried=tuple(tried))
+        return wrong._replace(tried=tuple(tried))
     return Resolution(wanted, "missing", tried=tuple(tried))
 
 
+@lru_cache(maxsize=65536)
 def _normalise(name: str) -> str:
     """Without an extension a name means .dll; a final dot says that it has none (1.1)."""
     stripped = name.rstrip(" ")
@@ -255,7 +254,7 @@ def _api_set_host(name: str, importer: str, target: Target) -> str | Resolution:
 
 def _apply(rule: Rule, name: str, process: Process, redirected: Mapping[str, str]) -> Resolution | None:
     if rule.step == "side-by-side":
-        path = redirected.get(base_name(name).lower()) if redirected else None
+        path = redirected.get(base_name(name).lower())
         return _candidate(name, path, rule, process) if path else None
     if rule.step == "loaded":
         loaded = process.loaded.get(name.lower())  # a name with a directory is not a base name

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import lru_cache
+from fnmatch import fnmatchcase, translate
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from depwalk import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,11 @@ class Supplier:
 @lru_cache(maxsize=4096)
 def supplier(dll: str, importer: str = "") -> Supplier | None:
     """The supplier of a DLL that `importer`, a base name, needs; None if none is known."""
-    for row in _rows():
-        if "importers" in row and not _is_one_of(importer, row["importers"]):
+    name = dll.lower()
+    for row, matches in _matchers():
+        if matches(name) is None or ("importers" in row and not _is_one_of(importer, row["importers"])):
             continue
-        for pattern, version in row["dlls"].items():
-            if fnmatchcase(dll.lower(), pattern):
-                return _supplier(row, version)
+        return next(_supplier(row, version) for pattern, version in row["dlls"].items() if fnmatchcase(name, pattern))
     return None
 
 
@@ -63,6 +63,12 @@ def _supplier(row: dict[str, Any], version: str) -> Supplier:
         texts = {key: text.replace(word, value) for key, text in texts.items()}
     flags: dict[str, Any] = {key: bool(row.get(key)) for key in ("gpu", "bundled", "optional", "driver")}
     return Supplier(id=row["id"], version=version, url=row.get("url", ""), **texts, **flags)
+
+
+@cache
+def _matchers() -> list[tuple[dict[str, Any], Callable[[str], object]]]:
+    """Each family with one test for all of its names."""
+    return [(row, re.compile("|".join(map(translate, row["dlls"]))).match) for row in _rows()]
 
 
 def _rows() -> list[dict[str, Any]]:

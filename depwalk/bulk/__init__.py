@@ -56,6 +56,7 @@ class Scan:
     timeout: float = 30.0  # seconds that a load may take
     hashed: bool = False
     jobs: int = 0  # 0: as many as are worth it
+    trees: bool = True  # rows shall have nodes and links
 
     @classmethod
     def of(cls, paths: Sequence[str], cases: tuple[tuple[Case, Choice], ...], **options: Any) -> Scan:

@@ -38,6 +38,7 @@ class Question:
     load: bool
     timeout: float  # seconds that a load may take
     hashed: bool = False
+    trees: bool = True  # rows shall have nodes and links
 
 
 @dataclass

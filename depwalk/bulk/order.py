@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def rows(scan: Scan, todo: Sequence[tuple[Listed, list[File]]]) -> Iterator[Row]:
     """The rows of some files of each unit, and of wheels."""
-    question = Question(scan.cases, scan.machine, scan.load, scan.timeout, scan.hashed)
+    question = Question(scan.cases, scan.machine, scan.load, scan.timeout, scan.hashed, scan.trees)
     number = sum(len(files) if listed.unit.kind != "wheel" else FILES_IN_WHEEL for listed, files in todo)
     count = scan.jobs or work.usual_count(number * len(scan.cases))
     known = wheels.by_name([listed.unit.path for listed in scan.listed if listed.unit.kind == "wheel"])

@@ -45,6 +45,14 @@ class Task:
 
 def do(task: Task, question: Question) -> Judged:
     """Judge what a task is about."""
+    found = _judged(task, question)
+    if not question.trees:  # they are most of what a process sends to another one
+        found.rows = [replace(row, nodes=(), links=()) for row in found.rows]
+        found.parts = {key: replace(part, nodes=(), links=()) for key, part in found.parts.items()}
+    return found
+
+
+def _judged(task: Task, question: Question) -> Judged:
     if task.unit.kind != "wheel":
         return judge(task.files, task.site, question)
     asked = asked_python(question)

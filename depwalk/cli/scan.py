@@ -118,6 +118,7 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
         timeout=options.timeout,
         hashed=options.hash,
         jobs=options.jobs,
+        trees=bool(options.db) or options.format == "json",
     )
     summary = Summary(policy)
     with _database(options) as database:

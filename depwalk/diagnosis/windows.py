@@ -235,8 +235,11 @@ def _too_new(edge: Edge, importer: Module, exporter: Module, evidence: Evidence)
     """One finding per release, for an exporter that is only assumed: its functions are known from a table."""
     if importer.image is None or edge.source is None:
         return
+    exporters = _listed_names(edge.name, exporter.name)
+    if not exporters:
+        return
     by_release: defaultdict[str, list[str]] = defaultdict(list)
-    for release_id, symbol in _of_releases(importer.image, edge.source, _names_of(edge.name, exporter.name)):
+    for release_id, symbol in _of_releases(importer.image, edge.source, exporters):
         if _is_later(_releases()[release_id], evidence.target):
             by_release[release_id].append(symbol)
     for release in windows.releases():
@@ -255,9 +258,8 @@ def _of_releases(importer: Image, imported: Import, exporters: tuple[str, ...]) 
     """(release, function) of the imported functions that came with a release that the table knows."""
     key = _of_releases, imported.kind, imported.first, exporters
     if key not in importer.file.asked:
-        known = [functions for name in exporters if (functions := _functions().get(name))]
-        symbols = importer.symbols(imported) if known else ()
-        names = [symbol.name for symbol in symbols if symbol.name is not None]
+        known = [_functions()[name] for name in exporters]
+        names = [symbol.name for symbol in importer.symbols(imported) if symbol.name is not None]
         found = ((next((table[name] for table in known if name in table), ""), name) for name in names)
         importer.file.asked[key] = [(release, name) for release, name in found if release]
     answer: list[tuple[str, str]] = importer.file.asked[key]
@@ -444,6 +446,12 @@ def _names_of(written: str, exporter: str) -> tuple[str, ...]:
     """Where a function may be found in the table; documentation files kernelbase's functions under kernel32."""
     of_kernel32 = exporter.lower() == "kernelbase.dll" or is_api_set(written)
     return written.lower(), exporter.lower(), *(["kernel32.dll"] if of_kernel32 else [])
+
+
+@lru_cache(maxsize=4096)
+def _listed_names(written: str, exporter: str) -> tuple[str, ...]:
+    """Those of the names that the table has functions of."""
+    return tuple(name for name in _names_of(written, exporter) if name in _functions())
 
 
 def _first_release(name: str, target: Target) -> Mapping[str, Any] | None:
