@@ -99,7 +99,8 @@ class Scan:
     def _todo(self, earlier: Earlier | None) -> tuple[list[tuple[Listed, list[File]]], list[Row]]:
         """Units with the files that have to be judged, and rows of an earlier scan for the others."""
         if earlier is None:
-            return [(listed, listed.files) for listed in self.listed], []
+            readable = (listed for listed in self.listed if listed.unit.kind != "wheel" or not listed.unreadable)
+            return [(listed, listed.files) for listed in readable], []
         if self.hashed:
             self._hash()
         wheels = [listed.unit for listed in self.listed if listed.unit.kind == "wheel"]

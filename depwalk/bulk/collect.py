@@ -48,12 +48,20 @@ def collect(paths: Iterable[str]) -> list[Listed]:
     """What is to be judged, each file once. Raises NothingToScan."""
     found: dict[str, Listed] = {}
     for path in paths:
-        before = sum(len(listed.files) + len(listed.unreadable) for listed in found.values()), len(found)
-        _collect(path, found, followed=False)
-        after = sum(len(listed.files) + len(listed.unreadable) for listed in found.values()), len(found)
-        if before == after and not _is_known(path, found):
+        if not _collect(path, found, followed=False):
             raise NothingToScan(f"{path}: there is no .pyd, .dll, .exe or .whl file in it")
-    return list(found.values())
+    return _each_once(list(found.values()))
+
+
+def _each_once(found: list[Listed]) -> list[Listed]:
+    """Each file in the outermost unit that has it: there is what it needs."""
+    seen: set[str] = set()
+    for listed in sorted(found, key=lambda listed: len(listed.unit.path)):
+        listed.files = [file for file in listed.files if os.path.normcase(file.path) not in seen]
+        listed.unreadable = [pair for pair in listed.unreadable if os.path.normcase(pair[0].path) not in seen]
+        seen.update(os.path.normcase(file.path) for file in listed.files)
+        seen.update(os.path.normcase(file.path) for file, _ in listed.unreadable)
+    return [listed for listed in found if listed.files or listed.unreadable or listed.unit.kind == "wheel"]
 
 
 def site_of(listed: Sequence[File]) -> Site:
@@ -75,60 +83,61 @@ def _tagged_for(name: str) -> int | None:
     return int(tag[1]) if tag else None
 
 
-def _is_known(path: str, found: dict[str, Listed]) -> bool:
-    full = os.path.abspath(path)
-    return any(full in (listed.unit.path, file.path) for listed in found.values() for file in listed.files)
-
-
-def _collect(path: str, found: dict[str, Listed], *, followed: bool) -> None:
+def _collect(path: str, found: dict[str, Listed], *, followed: bool) -> bool:
+    """Add what a path holds; whether that is anything."""
     full = os.path.abspath(path)
     ending = os.path.splitext(full)[1].lower()
     if os.path.isdir(core.extended_path(full)):
-        _directory(full, found)
-    elif not os.path.lexists(core.extended_path(full)):
+        return _directory(full, found)
+    if not os.path.lexists(core.extended_path(full)):
         raise NothingToScan(f"{path}: there is no such file or directory")
-    elif ending == WHEEL:
+    if ending == LIST and not followed:
+        held = [_collect(entry, found, followed=True) for entry in _entries(full)]
+        return any(held)
+    if ending == WHEEL:
         _wheel(full, found)
-    elif ending == LIST and not followed:
-        for entry in _entries(full):
-            _collect(entry, found, followed=True)
     else:
         _one(full, found)
+    return True
 
 
 def _entries(path: str) -> Iterator[str]:
     """The paths that a list names, one on each line, relative to the list; `#` begins a comment."""
     with open(core.extended_path(path), encoding="utf-8-sig", errors="surrogateescape") as file:
-        for line in file.read(_LONGEST_LIST).splitlines():
-            text = line.partition(" #")[0].strip()
-            if text and not text.startswith("#"):
-                yield os.path.join(os.path.dirname(path), text)
+        content = file.read(_LONGEST_LIST + 1)
+    if len(content) > _LONGEST_LIST:
+        raise NothingToScan(f"{path}: it has more than {_LONGEST_LIST:,} characters, too many for a list of paths")
+    for line in content.split("\n"):
+        text = line.partition(" #")[0].strip()
+        if text and not text.startswith("#"):
+            yield os.path.join(os.path.dirname(path), text)
 
 
 def _one(path: str, found: dict[str, Listed]) -> None:
     unit = Unit(os.path.dirname(path), "directory")
-    listed = found.setdefault(unit.path, Listed(unit, whole=False))
+    listed = found.setdefault(os.path.normcase(unit.path), Listed(unit, whole=False))
     if all(file.path != path for file in listed.files):
         _add(listed, path)
 
 
 def _wheel(path: str, found: dict[str, Listed]) -> None:
-    if path in found:
+    key = os.path.normcase(path)
+    if key in found:
         return
     try:
         facts = os.stat(core.extended_path(path))
     except OSError as error:
         file = File(path, Unit(path, "wheel"), "wheel", 0, 0)
-        found[path] = Listed(file.unit, unreadable=[(file, error.strerror or "it cannot be read")])
+        found[key] = Listed(file.unit, unreadable=[(file, error.strerror or "it cannot be read")])
         return
-    found[path] = Listed(Unit(path, "wheel", facts.st_size, facts.st_mtime_ns))
+    found[key] = Listed(Unit(path, "wheel", facts.st_size, facts.st_mtime_ns))
 
 
-def _directory(path: str, found: dict[str, Listed]) -> None:
+def _directory(path: str, found: dict[str, Listed]) -> bool:
     """A directory, and those in it; links to directories are not followed, so that there is an end."""
     unit = _unit_of(path)
     listed = Listed(unit)
-    open_ones = [unit.path]
+    open_ones, wheels = [unit.path], 0
     while open_ones:
         folder = open_ones.pop()
         try:
@@ -141,16 +150,25 @@ def _directory(path: str, found: dict[str, Listed]) -> None:
         for entry in names:
             ending = os.path.splitext(entry.name)[1].lower()
             full = os.path.join(folder, entry.name)
-            if ending in KINDS and not entry.is_dir():
+            if ending in KINDS and not _is_directory(entry):
                 _add(listed, full, entry)
-            elif ending == WHEEL and entry.is_file():
+            elif ending == WHEEL and not _is_directory(entry):
                 _wheel(full, found)
+                wheels += 1
             elif _is_entered(entry.name, folder, unit) and entry.is_dir(follow_symlinks=False):
                 below.append(full)
         open_ones += reversed(below)
     if listed.files or listed.unreadable:
-        known = found.get(unit.path)
-        found[unit.path] = listed if known is None or not known.whole else known
+        found[os.path.normcase(unit.path)] = listed  # in place of single files of it
+    return bool(listed.files or listed.unreadable or wheels)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    """Also of a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_entered(name: str, folder: str, unit: Unit) -> bool:

@@ -110,8 +110,9 @@ def _rows_of(
         return
     for number, (case, choice) in enumerate(choices):
         row, graph = _row(file, own, case, choice, site, question)
-        for part in _parts(graph, file, case, known) if graph is not None else ():
-            parts.setdefault((part.file.path, number), part)
+        for module in _parts(graph, known) if graph is not None else ():
+            if graph is not None and (module.path, number) not in parts:
+                parts[module.path or "", number] = _part(module, graph, file, case, question)
         yield row
 
 
@@ -223,22 +224,27 @@ def _node(module: Module) -> Node:
     )
 
 
-def _parts(graph: Graph, file: File, case: Case, known: set[str]) -> Iterator[Row]:
-    """Rows of the unit's DLLs in the tree of a file, each with what it needs itself."""
-    for module in graph.modules[1:]:
-        if module.path not in known or module.image is None or module.status != "found":
-            continue
-        edges = graph.needs(module)
-        nodes = [module, *(graph.modules[edge.imported] for edge in edges)]
-        own = File(module.path, file.unit, "dll", module.image.size, 0)
-        yield Row(
-            own,
-            case,
-            None,
-            nodes=tuple(map(_node, nodes)),
-            links=tuple(
-                Link(0, index, edge.kind, edge.name, edge.symbols, edge.unresolved)
-                for index, edge in enumerate(edges, 1)
-            ),
-            reason=f"{JUDGED_WITH}{file.path}, which needs it",
-        )
+def _parts(graph: Graph, known: set[str]) -> list[Module]:
+    """The unit's own DLLs in the tree of a file."""
+    return [
+        module for module in graph.modules[1:] if module.path in known and module.image and module.status == "found"
+    ]
+
+
+def _part(module: Module, graph: Graph, file: File, case: Case, question: Question) -> Row:
+    """The row of a DLL in the tree of a file, with what it needs itself."""
+    assert module.path is not None
+    assert module.image is not None
+    edges = graph.needs(module)
+    nodes = [module, *(graph.modules[edge.imported] for edge in edges)]
+    own = File(module.path, file.unit, "dll", module.image.size, 0)
+    return Row(
+        _described(own, module.image, hashed=question.hashed),
+        case,
+        None,
+        nodes=tuple(map(_node, nodes)),
+        links=tuple(
+            Link(0, index, edge.kind, edge.name, edge.symbols, edge.unresolved) for index, edge in enumerate(edges, 1)
+        ),
+        reason=f"{JUDGED_WITH}{file.path}, which needs it",
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from depwalk import choices, tables, wheel
 from depwalk.bulk.rows import JUDGED_WITH
+from depwalk.bulk.wheels import distribution_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,14 +45,9 @@ class Policy:
         """What a row comes to."""
         if row.verdict is None:
             return self._of_unjudged(row)
-        if row.verdict == "loads":
-            return "loads"
-        errors = [finding for finding in row.findings if finding.severity == "error"]
-        judged = errors or [finding for finding in row.findings if finding.severity == "warning"]
-        accepted = {self.accepts(row, finding) for finding in judged} == {
-            True
-        }  # each is asked, so that `used` is whole
-        return "accepted" if accepted else row.verdict
+        accepted = [finding for finding in row.findings if self.accepts(row, finding)]  # all of them: see `used`
+        decided = deciding(row)
+        return "accepted" if decided and all(finding in accepted for finding in decided) else row.verdict
 
     def _of_unjudged(self, row: Row) -> Outcome:
         if not row.unreadable:
@@ -63,13 +59,20 @@ class Policy:
 
     def accepts(self, row: Row, finding: Finding) -> bool:
         """Whether a finding is ignored, or known already."""
-        names = {finding.code, finding.module.lower(), wheel.normalised(row.file.distribution)}
-        found: set[str | Entry] = {*(names & self.ignored)}
+        found: set[str | Entry] = {*self._words_for(row, finding)}
         entry = entry_of(row, finding)
         if entry in self.known:
             found.add(entry)
         self.used |= found
         return bool(found)
+
+    def entries(self, row: Row) -> set[Entry]:
+        """What a baseline has to have, so that a row counts no more; what is ignored needs none."""
+        return {entry_of(row, finding) for finding in deciding(row) if not self._words_for(row, finding)}
+
+    def _words_for(self, row: Row, finding: Finding) -> frozenset[str]:
+        names = {finding.code, finding.module.lower(), wheel.normalised(row.file.distribution)}
+        return self.ignored & names
 
     def status(self, row: Row, outcome: Outcome) -> int:
         """The exit status that a row asks for."""
@@ -109,10 +112,22 @@ def codes() -> frozenset[str]:
     return frozenset(schema["properties"]["findings"]["items"]["properties"]["code"]["enum"])
 
 
+def deciding(row: Row) -> list[Finding]:
+    """The findings for which a file does not load, or may not."""
+    if row.verdict == "loads":
+        return []
+    errors = [finding for finding in row.findings if finding.severity == "error"]
+    return errors or [finding for finding in row.findings if finding.severity == "warning"]
+
+
 def entry_of(row: Row, finding: Finding) -> Entry:
     """A finding as a baseline has it: the version of a distribution, and where it is installed, do not count."""
-    inside = os.path.relpath(row.file.path, row.file.unit.path).replace(os.sep, "/")
-    name = f"{wheel.normalised(row.file.distribution)}/{inside}" if row.file.unit.kind == "wheel" else inside
+    unit = row.file.unit
+    name = os.path.relpath(row.file.path, unit.path).replace(os.sep, "/")
+    if unit.kind == "wheel":
+        distribution = wheel.normalised(distribution_of(unit.path)[0])
+        top, slash, rest = name.partition("/")
+        name = f"{distribution}/data/{rest}" if slash and top.endswith(".data") else f"{distribution}/{name}"
     return name.lower(), finding.code, finding.module.lower()
 
 
@@ -126,7 +141,7 @@ def read_baseline(path: str) -> frozenset[Entry]:
         return frozenset((row["file"], row["code"], row["module"]) for row in content["known"])
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror} (--baseline)") from None
-    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError):
+    except (KeyError, TypeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError):
         raise ValueError(f"{path}: no baseline that depwalk wrote (--baseline)") from None
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from depwalk import choices, wheel
-from depwalk.bulk.policy import entry_of
 
 if TYPE_CHECKING:
     from depwalk.bulk.policy import Entry, Outcome, Policy
@@ -48,6 +47,7 @@ class Summary:
     unreadable: dict[str, tuple[File, str]] = field(default_factory=dict)
     passed_over: dict[str, tuple[File, str]] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)  # wheel -> what is odd about it
+    accepted: set[str] = field(default_factory=set)  # files that cannot be read, which is ignored
     files: set[str] = field(default_factory=set)
     parts: set[str] = field(default_factory=set)
     rows: int = 0
@@ -55,6 +55,7 @@ class Summary:
     loaded: int = 0  # rows that the real loader decided
     met: set[Entry] = field(default_factory=set)
     _statuses: dict[str, tuple[set[int], set[int]]] = field(default_factory=dict)  # unit -> of extensions, of others
+    _others: dict[str, Counter[Outcome]] = field(default_factory=dict)  # unit -> programs and DLLs
 
     def add(self, row: Row) -> Outcome:
         """Count a row."""
@@ -68,10 +69,13 @@ class Summary:
         if file.kind != "wheel":
             self.files.add(file.path)
         self._note_status(row, outcome)
+        self.met |= self.policy.entries(row)
         if outcome == "part":
             self.parts.add(file.path)
         elif outcome == "unreadable":
             self.unreadable[file.path] = file, row.reason
+        elif row.unreadable:
+            self.accepted.add(file.path)
         elif row.verdict is None and file.kind == "wheel":
             self.remarks[file.path] = row.reason
         elif row.verdict is None:
@@ -86,6 +90,7 @@ class Summary:
             self.cells.setdefault(group_of(row.file), {}).setdefault(row.case, Counter())[outcome] += 1
         else:
             self.others.setdefault(row.case, Counter())[outcome] += 1
+            self._others.setdefault(row.file.unit.path, Counter())[outcome] += 1
         if outcome == "fails":
             self._blame(row, self.causes if is_extension else self.causes_of_others)
         elif outcome == "unknown" and is_extension:
@@ -93,8 +98,7 @@ class Summary:
             self.undecided.setdefault(row.file.path, (row.file, why))
 
     def _blame(self, row: Row, causes: dict[tuple[str, str, str], Cause]) -> None:
-        errors = [finding for finding in row.findings if finding.severity == "error"]
-        self.met |= {entry_of(row, finding) for finding in errors}
+        errors = (finding for finding in row.findings if finding.severity == "error")
         finding = next((found for found in errors if not self.policy.accepts(row, found)), None)
         if finding is None:
             return
@@ -112,6 +116,15 @@ class Summary:
         status = self.policy.status(row, outcome)
         is_counted = row.file.kind == "extension" or outcome == "unreadable"
         (of_extensions if is_counted else of_others).add(status)
+
+    @property
+    def counting_others(self) -> Counter[Outcome]:
+        """Programs and DLLs of units without extension modules, where they count."""
+        found: Counter[Outcome] = Counter()
+        for unit, counts in self._others.items():
+            if not self._statuses[unit][0]:
+                found.update(counts)
+        return found
 
     @property
     def status(self) -> int:

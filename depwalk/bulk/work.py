@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -75,10 +76,10 @@ def _of_wheel(task: Task, archive: Archive, question: Question) -> Judged:
     failing = {row.file.path for row in found.rows if any(node.status == "missing" for node in row.nodes)}
     if failing:
         with files.mounted(wheels.with_required(unit.path, task.wheels)) as together:
-            again = judge([file for file in readable if file.path in failing], _site_of_all(together), question)
+            again = _all([file for file in readable if file.path in failing], _site_of_all(together), question)
         kept = [row for row in found.rows if row.file.path not in failing]
         decided = [_undecided(row, together) for row in again.rows]
-        found = Judged([*kept, *decided], {**found.parts, **again.parts})
+        found = Judged([*kept, *decided])
     judged.rows += found.rows
     if problems or not judged.rows:
         reason = "; ".join(problems) or NOTHING_IN_IT
@@ -214,14 +215,38 @@ class Workers:
         if self._pool is None:
             yield from (do(task, self.question) for task in tasks)
             return
-        futures = [self._pool.submit(do, task, self.question) for task in tasks]
-        yield from (self._outcome(task, future) for task, future in zip(tasks, futures))
+        done = 0
+        while done < len(tasks):
+            for task, future in zip(tasks[done:], self._submitted(tasks[done:])):
+                done += 1
+                try:
+                    judged = future.result()
+                except (
+                    BrokenProcessPool
+                ):  # which of the tasks it died of is not known: the first that is left, or a later one
+                    yield self._carefully(task)
+                    self._renew()
+                    break
+                yield judged
 
-    def _outcome(self, task: Task, future: Future[Judged]) -> Judged:
+    def _submitted(self, tasks: Sequence[Task]) -> list[Future[Judged]]:
+        """The first of some tasks, or all, in work."""
+        futures: list[Future[Judged]] = []
         try:
-            return future.result()
+            for task in tasks:
+                assert self._pool is not None
+                futures.append(self._pool.submit(do, task, self.question))
         except BrokenProcessPool:
-            return self._carefully(task)
+            if not futures:
+                self._renew()
+                return self._submitted(tasks)
+        return futures
+
+    def _renew(self) -> None:
+        """A pool of which a process has died takes no more tasks."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = _processes(self.count)
 
     def _carefully(self, task: Task) -> Judged:
         """A task of which a process died, in ever smaller pieces, each in a process of its own."""
@@ -254,8 +279,19 @@ def _processes(count: int) -> ProcessPoolExecutor:
 def _begin() -> None:
     """In a new process: it ends when its parent says so, and remembers until then."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _lasting.enter_context(files.remembering())
     _lasting.enter_context(_few_collections())
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed tells nobody, and its workers would wait for tasks for ever."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ who needs it, the cause, and the remedy.
 
   python -m depwalk path\\to\\module.pyd
   python -m depwalk tensorflow          a name that does not import
+  python -m depwalk Lib\\site-packages   all of a directory or wheel: see depwalk scan --help
   python -m depwalk run -- python app.py   a program that ends with such an error
   python -m depwalk cpu                 what this processor and its system offer
 
@@ -36,6 +37,7 @@ NAME = ""
 STATUS = {"loads": choices.LOADS, "fails": choices.FAILS, "unknown": choices.UNKNOWN}
 
 _SUFFIXES = (".pyd", ".dll", ".exe")
+_WHEEL = ".whl"
 _IMPORTABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -45,7 +47,7 @@ class UsageError(Exception):
 
 def configure_parser(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments and the shared ones."""
-    parser.add_argument("targets", metavar="TARGET", nargs="+", help="a .pyd, .dll or .exe file, or a name to import")
+    parser.add_argument("targets", metavar="TARGET", nargs="+", help="a file, directory or wheel, or a name to import")
     shared.add_target_options(parser)
     shared.add_site_option(parser)
     shared.add_load_options(parser)
@@ -54,9 +56,26 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Check each target, print the reports, and return the worst status."""
+    several = [target for target in options.targets if _holds_files(target)]
+    single = [target for target in options.targets if target not in several]
+    if several:
+        from depwalk.cli import scan
+
+        if not single:
+            return scan.execute(scan.options_for(several, options))
+        emptied = output.deliver(lambda: output.print_plain("", options.output), options.output)
+        if emptied != choices.LOADS:  # both of the reports are to be in it
+            return emptied
+        scanned = scan.execute(scan.options_for(several, options))
+        return choices.worst([scanned, _execute(single, options, append=True)])
+    return _execute(single, options)
+
+
+def _execute(targets: list[str], options: argparse.Namespace, *, append: bool = False) -> int:
+    """Check files and names; `append`: something was printed before."""
     statuses = []
     reports: list[list[Result]] = []
-    for target in options.targets:
+    for target in targets:
         try:
             results = _import(target, options) if _is_name(target) else [_check(target, options)]
         except UsageError as error:
@@ -65,17 +84,22 @@ def execute(options: argparse.Namespace) -> int:
             continue
         statuses += [STATUS[result.verdict] for result in results if not result.optional] or [choices.LOADS]
         reports.append(results)
-    return choices.worst([*statuses, write(reports, options)])
+    return choices.worst([*statuses, write(reports, options, append=append)])
 
 
-def write(reports: list[list[Result]], options: argparse.Namespace) -> int:
+def write(reports: list[list[Result]], options: argparse.Namespace, *, append: bool = False) -> int:
     """Print what was found out, a list for each target; the exit status says whether that could be done."""
-    return output.deliver(lambda: _write(reports, options) if reports else None, options.output)
+    return output.deliver(lambda: _write(reports, options, append=append) if reports else None, options.output)
+
+
+def _holds_files(target: str) -> bool:
+    """Whether a target is a directory or a wheel, whose files are scanned."""
+    return os.path.isdir(target) or (target.lower().endswith(_WHEEL) and os.path.isfile(target))
 
 
 def _is_name(target: str) -> bool:
     """Whether a target is a name to import. What is there as a file or directory is that; x.dll is no module."""
-    is_file_name = target.lower().endswith((*_SUFFIXES, ".whl"))
+    is_file_name = target.lower().endswith((*_SUFFIXES, _WHEEL))
     return not os.path.exists(target) and not is_file_name and _IMPORTABLE.fullmatch(target) is not None
 
 
@@ -103,8 +127,6 @@ def _check(path: str, options: argparse.Namespace) -> Result:
     from depwalk.result import diagnose
     from depwalk.target.choose import choose
 
-    if os.path.isdir(path):
-        raise UsageError(f"{path}: {_about_directory(path)}")
     try:
         return diagnose(
             path,
@@ -116,30 +138,20 @@ def _check(path: str, options: argparse.Namespace) -> Result:
         raise UsageError(str(error)) from None
 
 
-def _about_directory(path: str) -> str:
-    try:
-        names = sorted(name for name in os.listdir(path) if name.lower().endswith(_SUFFIXES))
-    except OSError as error:
-        return error.strerror or "cannot be read"
-    if not names:
-        return "a directory without .pyd, .dll or .exe files"
-    return f"a directory; name a file in it, such as {names[0]}"
-
-
-def _write(reports: list[list[Result]], options: argparse.Namespace) -> None:
+def _write(reports: list[list[Result]], options: argparse.Namespace, *, append: bool) -> None:
     if options.format == "json":
         from depwalk.report import json
 
         lines = [json.render(result) for results in reports for result in results]
-        output.print_plain("".join(f"{line}\n" for line in lines), options.output)
+        output.print_plain("".join(f"{line}\n" for line in lines), options.output, append=append)
         return
     from depwalk.cli.terminal import Terminal
     from depwalk.report.lines import Line
 
-    terminal = Terminal(options.output)
+    terminal = Terminal(options.output, append=append)
     pages: list[list[Line]] = [_page(results, options, terminal) for results in reports]
     gap = [] if options.quiet else [Line("")]
-    terminal.show([line for index, page in enumerate(pages) for line in (gap if index else []) + page])
+    terminal.show([line for index, page in enumerate(pages) for line in (gap if index or append else []) + page])
 
 
 def _page(results: list[Result], options: argparse.Namespace, terminal: Terminal) -> list[Line]:

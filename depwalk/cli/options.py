@@ -80,7 +80,7 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
 def add_output_options(parser: argparse.ArgumentParser, *, verbose: bool = True) -> None:
     """What is shown, and where; `verbose`: of one file there is more to be said."""
     group = parser.add_argument_group("output")
-    group.add_argument("--format", choices=choices.FORMATS, default="text", help="default: text")
+    group.add_argument("--format", choices=choices.FORMATS, help="default: text")
     group.add_argument("-o", "--output", metavar="FILE", help="write there and not to standard output")
     everything = "show the whole tree, the DLLs of Windows too" if verbose else "show all of every list"
     group.add_argument("--all", action="store_true", help=everything)

@@ -44,7 +44,7 @@ def execute(options: argparse.Namespace) -> int:
     from depwalk.result import diagnose_command
     from depwalk.target.choose import Choice, choose
 
-    stream = sys.stderr if options.format != "text" and options.output is None else sys.stdout
+    stream = sys.stderr if options.format == "json" and options.output is None else sys.stdout
 
     def pass_on(chunk: bytes) -> None:
         stream.buffer.write(chunk)

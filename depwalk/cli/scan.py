@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from depwalk import choices
@@ -13,6 +14,7 @@ from depwalk.cli import output, settings
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from depwalk.bulk import Scan
     from depwalk.bulk.compare import Comparison
@@ -66,6 +68,20 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--write-baseline", metavar="FILE", help="write what fails now as such a file")
     shared.add_output_options(parser, verbose=False)
     parser.set_defaults(**settings.read(parser))
+
+
+def options_for(paths: list[str], given: argparse.Namespace) -> argparse.Namespace:
+    """What `depwalk scan` would be told of targets, with the options that both commands have."""
+    from depwalk.cli import Parser
+
+    parser = Parser(prog="depwalk")
+    configure_parser(parser)
+    options = parser.parse_args(["--", *paths])
+    for name, value in vars(given).items():
+        if hasattr(options, name) and value not in (None, False, [], choices.TIMEOUT):
+            several = isinstance(getattr(options, name), list) and not isinstance(value, list)
+            setattr(options, name, [value] if several else value)
+    return options
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -140,16 +156,36 @@ def _follow(scan: Scan, summary: Summary, database: Database | None, writer: _Li
         rows = scan.rows(earlier)
         try:
             for row in rows:
-                if database is not None:
-                    database.add(row)
-                if writer is not None:
-                    writer.add(row)
-                summary.add(row)
-                advance(summary.rows)
+                with _uninterrupted():
+                    if database is not None:
+                        database.add(row)
+                    if writer is not None:
+                        writer.add(row)
+                    summary.add(row)
+                    advance(summary.rows)
         except KeyboardInterrupt:
             rows.close()  # type: ignore[attr-defined]  # it is a generator
             return False
     return True
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Within it, the first Ctrl-C waits until the end: a row is kept, written and counted, or nothing of it is."""
+    asked: list[int] = []
+
+    def later(number: int, _: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = signal.signal(signal.SIGINT, later)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
 
 
 def _compare_only(options: argparse.Namespace) -> int:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _FEW = 8  # names in one line
 _SOME = 10  # lines of one list; --all shows the rest
-_WORDS: dict[Outcome, str] = {
-    "loads": "load",
-    "fails": "do NOT load",
-    "unknown": "may or may not",
-    "accepted": "accepted",
+_WORDS: dict[Outcome, tuple[str, str]] = {  # of one, and of several
+    "loads": ("loads", "load"),
+    "fails": ("does NOT load", "do NOT load"),
+    "unknown": ("may or may not", "may or may not"),
+    "accepted": ("accepted", "accepted"),
 }
 _STYLES: dict[Outcome, str] = {"loads": "good", "fails": "bad", "unknown": "warn", "accepted": ""}
 
@@ -46,19 +46,40 @@ def render(summary: Summary, *, width: int = 80, everything: bool = False) -> li
     usual = (NOTHING_IN_IT, NOT_FOR)
     odd = [(shown(path), reason) for path, reason in summary.remarks.items() if not reason.startswith(usual)]
     lines += _facts("Odd about the archives", odd, width, everything=everything)
-    lines += _notes(summary, width)
+    lines += _notes(summary, width, everything=everything)
     return lines
 
 
 def verdict(summary: Summary) -> Line:
     """The answer in one line."""
-    total = _total(summary)
-    worst: Outcome = "fails" if total["fails"] else "unknown" if total["unknown"] else "loads"
-    counted = ", ".join(f"{total[kind]:,} {_WORDS[kind]}" for kind in _WORDS if total[kind]) or "nothing to judge"
-    number = sum(total.values())
-    cases = f" in {len(summary.cases)} cases" if len(summary.cases) > 1 else ""
-    judged = f"{number:,} extension module" + ("" if number == 1 else "s") if len(summary.cases) < 2 else "Verdicts"
-    return Line(f"{judged}{cases}: {counted}", _STYLES[worst])
+    extensions, others = _total(summary), summary.counting_others
+    cases = len(summary.cases)
+    told = [_verdicts(extensions, "extension module", "extension modules", cases)] if extensions or not others else []
+    told += [_verdicts(others, "program or DLL", "programs and DLLs", cases)] if others else []
+    told += [f"{_number(len(summary.unreadable), 'file')} could not be read"] if summary.unreadable else []
+    style = "bad" if summary.unreadable else _style(extensions + others)
+    return Line("; ".join(told), style)
+
+
+def _verdicts(counts: Counter[Outcome], one: str, several: str, cases: int) -> str:
+    number = sum(counts.values())
+    judged = _number(number, one, several)
+    if cases > 1:
+        judged = f"{_number(number, 'verdict')} on {several} in {cases} cases"
+    return f"{judged}: {_each(counts) or 'nothing to judge'}"
+
+
+def _each(counts: Counter[Outcome]) -> str:
+    """The numbers of each outcome."""
+    return ", ".join(
+        f"{counts[kind]:,} {one if counts[kind] == 1 else several}"
+        for kind, (one, several) in _WORDS.items()
+        if counts[kind]
+    )
+
+
+def _number(number: int, one: str, several: str = "") -> str:
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
 def _total(summary: Summary) -> Counter[Outcome]:
@@ -94,7 +115,7 @@ def _cause(cause: Cause, what: str, width: int, *, everything: bool, several: bo
     number = len(cause.files)
     groups = cause.groups()
     modules = ", ".join(name for name, _ in cause.modules.most_common(4)) + (", ..." if len(cause.modules) > 4 else "")
-    told = f"{cause.finding.code}: {modules} breaks {number:,} {what}{'' if number == 1 else 's'}"
+    told = f"{cause.finding.code}: {modules} breaks {_number(number, what)}"
     yield from wrap(told, width, "", "  ", style="bad")
     if several:
         yield from wrap("in: " + ", ".join(case.label for case in cause.cases), width, "  - ", "    ")
@@ -150,9 +171,7 @@ def _alike(by_case: dict[Case, Counter[Outcome]]) -> dict[tuple[str, str], list[
 
 
 def _counted(counts: Counter[Outcome]) -> str:
-    if set(counts) == {"loads"}:
-        return f"all {counts['loads']} load"
-    return ", ".join(f"{counts[kind]:,} {_WORDS[kind]}" for kind in _WORDS if counts[kind])
+    return f"all {counts['loads']:,} load" if counts["loads"] > 1 and len(counts) == 1 else _each(counts)
 
 
 def _style(counts: Counter[Outcome]) -> str:
@@ -180,32 +199,41 @@ def _more(number: int, what: str, *, everything: bool) -> list[Line]:
     return [Line(f"  ... and {number:,} {what} (--all shows them)")] if number > 0 and not everything else []
 
 
-def _notes(summary: Summary, width: int) -> Iterator[Line]:
-    empty = sum(reason == NOTHING_IN_IT for reason in summary.remarks.values())
-    foreign = sum(reason.startswith(NOT_FOR) for reason in summary.remarks.values())
-    others: Counter[Outcome] = Counter()
-    for counts in summary.others.values():
-        others.update(counts)
-    facts = []
-    if others:
-        told = ", ".join(f"{others[kind]:,} {_WORDS[kind]}" for kind in _WORDS if others[kind])
-        facts.append(f"Programs, and DLLs that nothing needs: {told}.")
-    if summary.parts:
-        facts.append(f"{len(summary.parts):,} DLLs were judged with what needs them.")
-    if summary.passed_over:
-        reasons = Counter(reason for _, reason in summary.passed_over.values())
-        told = "; ".join(f"{reason} ({count:,})" if count > 1 else reason for reason, count in reasons.most_common(3))
-        facts.append(f"{len(summary.passed_over):,} files are not meant to be loaded there: {told}.")
-    if empty:
-        facts.append(f"{empty:,} wheels have no .pyd, .dll or .exe file.")
-    if foreign:
-        facts.append(f"{foreign:,} wheels are not for the Python that was asked for.")
+def _notes(summary: Summary, width: int, *, everything: bool) -> Iterator[Line]:
+    unused = summary.policy.unused
+    facts = [*_counts(summary), *_of_wheels(summary)]
     if summary.reused:
-        facts.append(
-            f"{summary.reused:,} of {summary.rows:,} verdicts are those of an earlier scan: nothing has changed."
-        )
-    facts += [f"Nothing was met of what is to be accepted: {word}." for word in summary.policy.unused[:_SOME]]
+        facts.append(f"Of an earlier scan, since nothing has changed: {summary.reused:,} of {summary.rows:,} verdicts.")
+    shown_ones = unused if everything else unused[:_SOME]
+    facts += [f"Nothing was met of what is to be accepted: {word}." for word in shown_ones]
     if facts:
         yield Line("")
     for fact in facts:
         yield from wrap(fact, width)
+    yield from _more(len(unused) - _SOME, "more", everything=everything)
+
+
+def _counts(summary: Summary) -> Iterator[str]:
+    others: Counter[Outcome] = Counter()
+    for counts in summary.others.values():
+        others.update(counts)
+    if others:
+        yield f"Programs, and DLLs that nothing needs: {_each(others)}."
+    if summary.parts:
+        judged = "DLL was judged with what needs it", "DLLs were judged with what needs them"
+        yield f"{_number(len(summary.parts), *judged)}."
+    if summary.passed_over:
+        reasons = Counter(reason for _, reason in summary.passed_over.values())
+        told = "; ".join(f"{reason} ({count:,})" if count > 1 else reason for reason, count in reasons.most_common(3))
+        yield f"{_number(len(summary.passed_over), 'file is', 'files are')} not meant to be loaded there: {told}."
+    if summary.accepted:
+        yield f"{_number(len(summary.accepted), 'file')} could not be read, which is accepted."
+
+
+def _of_wheels(summary: Summary) -> Iterator[str]:
+    empty = sum(reason == NOTHING_IN_IT for reason in summary.remarks.values())
+    foreign = sum(reason.startswith(NOT_FOR) for reason in summary.remarks.values())
+    if empty:
+        yield f"{_number(empty, 'wheel has', 'wheels have')} no .pyd, .dll or .exe file."
+    if foreign:
+        yield f"{_number(foreign, 'wheel is', 'wheels are')} not for the Python that was asked for."
