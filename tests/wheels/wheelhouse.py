@@ -85,7 +85,7 @@ def causes(expected: dict[str, Any], told: Told, wheelhouse: dict[str, list[Told
 def _without_a_python(told: Told) -> list[dict[str, Any]]:
     """From 3.9 on no CPython runs on Windows 7: what is for such a one cannot be imported there."""
     newer = re.search(r"-cp3(9|1\d)-", told.wheel)
-    if told.windows != "7" or told.row.file.kind != "extension" or newer is None:
+    if told.windows != "7" or not told.row.file.python or newer is None:
         return []
     return [{"finding": "windows-too-old", "module": told.file.rpartition("/")[2].lower()}]
 
@@ -121,7 +121,9 @@ def complaints(expected: dict[str, Any], told: Told, wheelhouse: dict[str, list[
         yield f"{told.row.verdict}, not {verdict}: {told.row.reason or [error.message for error in told.errors]}"
     elif told.row.verdict == "fails":
         wanted = known or true  # a wrong cause may hide a true one
-        silent = [cause for cause in wanted if not told.says(cause["finding"], _names(cause)) and "may_come" not in cause]
+        silent = [
+            cause for cause in wanted if not told.says(cause["finding"], _names(cause)) and "may_come" not in cause
+        ]
         if len(silent) > (len(wanted) - 1 if undecided else 0):
             yield from (f"{cause['finding']} of {cause['module']} is not said" for cause in silent)
         codes = {cause["finding"] for cause in [*true, *known]}
