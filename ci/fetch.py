@@ -8,11 +8,13 @@ import re
 import sys
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import prerequisites
-from steps import CACHE, Command, SetupError, file_hash, progress, run_logged, step
+import tomllib
+from steps import CACHE, CHECKOUT, Command, SetupError, file_hash, progress, run_logged, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +24,8 @@ WHEELS = CACHE / "downloads"
 PATIENTS = CACHE / "patients"
 JUDGED = CACHE / "judged"
 COMPILED = CACHE / "compiled"
+WHEELHOUSE_LIST = CHECKOUT / "tests" / "wheels" / "wheelhouse.toml"
+DOWNLOADS_AT_ONCE = 4
 PATIENT_WHEELS = (
     "tensorflow-2.0.0-cp37-cp37m-win_amd64.whl",
     "panda3d-1.10.16-cp311-cp311-win_amd64.whl",
@@ -105,24 +109,22 @@ def prepare_sites(host_python: Path) -> None:
         prepare_site(host_python, name)
 
 
-def fetch_wheel(host_python: Path, filename: str) -> Path:
+def fetch_wheel(host_python: Path, filename: str, pins: str = "patients.txt") -> Path:
     """Return the wheel of that name from the cache, downloading it if it is not there."""
-    name, version, python_tag, abi, platform = filename.removesuffix(".whl").split("-")
-    pin, hashes = find_pin(PINS / "patients.txt", f"{name}=={version}")
+    name, version, *_, python_tag, abi, platform = filename.removesuffix(".whl").split("-")  # a build tag may be there
+    pin, hashes = find_pin(PINS / pins, f"{name}=={version}")
     wheel = WHEELS / filename
     if wheel.is_file() and file_hash(wheel) in hashes:
         return wheel
     WHEELS.mkdir(parents=True, exist_ok=True)
     requirement = WHEELS / f"{filename}.txt"
     requirement.write_text(pin)
-    any_python = {"py2.py3": "3", "py3": "3.11"}  # pip asks whether this Python is new enough
-    major_minor = any_python.get(python_tag) or re.sub(r"cp(\d)(\d+)", r"\1.\2", python_tag)
     with progress(f"downloading {filename}"):
         run_logged(
             [
                 host_python, "-m", "pip", "--disable-pip-version-check", "download",
                 "--no-deps", "--require-hashes", "--only-binary=:all:",
-                "--platform", platform, "--python-version", major_minor,
+                "--platform", platform, "--python-version", some_python(python_tag),
                 "--implementation", "cp", "--abi", abi,
                 "--dest", WHEELS, "--requirement", requirement,
             ],
@@ -132,6 +134,15 @@ def fetch_wheel(host_python: Path, filename: str) -> Path:
         message = f"pip left no {filename} with a pinned hash in {WHEELS}"
         raise SetupError(message)
     return wheel
+
+
+def some_python(python_tag: str) -> str:
+    """Return the version of a Python that has this tag: pip asks whether it is new enough for the package."""
+    if python_tag == "py2.py3":
+        return "3"
+    if python_tag.startswith("py"):
+        return "3.8" if "py38" in python_tag else "3.11"
+    return re.sub(r"cp(\d)(\d+)", r"\1.\2", python_tag)
 
 
 def find_pin(pins: Path, requirement: str) -> tuple[str, frozenset[str]]:
@@ -203,6 +214,27 @@ def unpack_compiled(host_python: Path) -> Path:
     return COMPILED
 
 
+def wheelhouse_files(*, small: bool) -> list[str]:
+    """Return the names of the wheels that are scanned together, or of those of them that every CI run scans."""
+    told = tomllib.loads(WHEELHOUSE_LIST.read_text("utf-8"))["wheel"]
+    return [wheel["file"] for wheel in told if wheel.get("ci") or not small]
+
+
+def prepare_wheelhouse(host_python: Path, *, small: bool = False) -> Path:
+    """Make the directory of these wheels, as they are."""
+    files = wheelhouse_files(small=small)
+
+    def build(directory: Path) -> None:
+        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+            wheels = pool.map(lambda filename: fetch_wheel(host_python, filename, "wheelhouse.txt"), files)
+            for wheel in wheels:
+                wheel.rename(directory / wheel.name)
+
+    inputs = [*files, *(find_pin(PINS / "wheelhouse.txt", "==".join(name.split("-")[:2]))[0] for name in files)]
+    name, duration = ("wheelhouse-small", "15 seconds") if small else ("wheelhouse", "2 minutes")
+    return step(CACHE / name, f"the {'small ' * small}wheelhouse", duration, inputs, build)
+
+
 def python_stdlib(host_python: Path, version: str) -> zipfile.ZipFile:
     """Return python_stdlib.zip of one version of the npm package pyodide: the pure modules of its CPython."""
     with tarfile.open(fetch_npm(host_python, f"pyodide=={version}")) as archive:
@@ -250,6 +282,8 @@ def main() -> int:
     unpack_all_judged(host_python)
     unpack_compiled(host_python)
     prepare_sites(host_python)
+    prepare_wheelhouse(host_python, small=True)
+    prepare_wheelhouse(host_python)
     return 0
 
 

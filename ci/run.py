@@ -3,6 +3,7 @@
 python3 ci/run.py test [--host | --windows] [pytest arguments]
 python3 ci/run.py demo
 python3 ci/run.py cases
+python3 ci/run.py matrix
 python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py instructions [--most N] [FILE...]
@@ -99,6 +100,7 @@ def main() -> int:
     side.add_argument("--windows", action="store_true", help="only the tests in the bed")
     commands.add_parser("demo", help="show what depwalk says about a real broken wheel")
     commands.add_parser("cases", help="write docs/cases.md from the tests that reproduce real cases")
+    commands.add_parser("matrix", help="scan the whole wheelhouse in every case, compare, and write docs/matrix.md")
     commands.add_parser("bed", help="only set the test bed up")
     commands.add_parser(
         "agreement", allow_abbrev=False, help="compare predictions with real loads over every real extension"
@@ -122,7 +124,7 @@ def main() -> int:
         return cases.main()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the bed is closed
     try:
-        on_host = options.command == "instructions" or (options.command == "test" and options.host)
+        on_host = options.command in ("instructions", "matrix") or (options.command == "test" and options.host)
         needs_bed = not ON_WINDOWS and not on_host
         prerequisites.ensure(bed=needs_bed)
         if needs_bed:
@@ -131,6 +133,7 @@ def main() -> int:
             run: dict[str, Callable[[], int]] = {
                 "test": lambda: test_command(rest, host=not options.windows, windows=not options.host),
                 "demo": demo_command,
+                "matrix": matrix_command,
                 "bed": bed_command,
                 "agreement": lambda: agreement_command(rest),
                 "instructions": lambda: instructions_command(rest),
@@ -171,11 +174,12 @@ def bed_command() -> int:
 
 
 def fetch_material(host_python: Path) -> None:
-    """Unpack the patients and make the sites: what tests of both sides read."""
+    """Unpack the patients and make the sites and the small wheelhouse: what tests read."""
     fetch.unpack_patients(host_python)
     fetch.unpack_all_judged(host_python)
     fetch.unpack_compiled(host_python)
     fetch.prepare_sites(host_python)
+    fetch.prepare_wheelhouse(host_python, small=True)
 
 
 def python_command(args: Sequence[str], arch: str, cpu: str) -> int:
@@ -214,6 +218,17 @@ def instructions_command(args: Sequence[str]) -> int:
     workplace.mkdir(parents=True, exist_ok=True)
     files = [os.path.abspath(arg) if os.path.exists(arg) else arg for arg in args]
     command = [host_python, CHECKOUT / "ci" / "instructions.py", *files]
+    return subprocess.call(command, cwd=workplace, env=host_environment_variables(), stdin=subprocess.DEVNULL)
+
+
+def matrix_command() -> int:
+    """Compare what a scan of the whole wheelhouse says with what is true, and write docs/matrix.md."""
+    host_python = fetch.host_environment()
+    wheelhouse = fetch.prepare_wheelhouse(host_python)
+    install_on_host(host_python)
+    workplace = CACHE / "work" / "host"
+    workplace.mkdir(parents=True, exist_ok=True)
+    command = [host_python, CHECKOUT / "ci" / "matrix.py", wheelhouse]
     return subprocess.call(command, cwd=workplace, env=host_environment_variables(), stdin=subprocess.DEVNULL)
 
 
@@ -276,7 +291,8 @@ def host_environment_variables() -> dict[str, str]:
         "PYTHONPYCACHEPREFIX": str(CACHE / "pycache"),
         "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
     }
-    return bed.zig_environment() | tools | test_paths(windows_paths=False)
+    wheelhouse = {"DEPWALK_WHEELHOUSE": str(CACHE / "wheelhouse-small")}  # a scan of it is the same on both sides
+    return bed.zig_environment() | tools | test_paths(windows_paths=False) | wheelhouse
 
 
 def test_paths(*, windows_paths: bool) -> dict[str, str]:

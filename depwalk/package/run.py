@@ -39,7 +39,6 @@ _DEEPEST_IMPORT = 30  # modules nested deeper are followed afterwards: Python's 
 _DEEPEST_CALL = 8
 _MOST_CALLS = 40  # of one function
 _MOST_TURNS = 64  # of one loop
-_MAY_BE_PATHS = ast.Name, ast.Call, ast.Attribute, ast.BinOp
 _LOAD = re.compile(r"ctypes\.(?:.*\.)?(?:CDLL|WinDLL|OleDLL|PyDLL|LoadLibrary(?:Ex)?[AW]?)$")
 _MACHINES = {"x64": "AMD64", "x86": "x86", "arm64": "ARM64"}
 
@@ -521,16 +520,27 @@ class Run:
         names = self._evaluator.value(target.slice, scope)
         if not is_environment or not any(isinstance(name, str) and name.upper() == "PATH" for name in names):
             return
-        for part in ast.walk(value):
-            found = self._evaluator.value(part, scope) if isinstance(part, _MAY_BE_PATHS) else ()
-            for text_found in found:
-                with contextlib.suppress(TypeError, ValueError, OSError):
-                    directory = absolute(text(text_found))
-                    if not files.is_directory(self._evaluator.inside(directory)):
-                        continue
-                    self.on_path.append(directory)
-                    if self.minor is not None and self.minor < 8:
-                        self._note_added(directory, 'os.environ["PATH"]', self._where(scope.module, value))
+        for entry in self._entries_in(value, scope):
+            with contextlib.suppress(TypeError, ValueError, OSError):
+                directory = absolute(entry)
+                if not files.is_directory(self._evaluator.inside(directory)):
+                    continue
+                self.on_path.append(directory)
+                if self.minor is not None and self.minor < 8:
+                    self._note_added(directory, 'os.environ["PATH"]', self._where(scope.module, value))
+
+    def _entries_in(self, value: ast.expr, scope: Scope) -> Iterator[str]:
+        """The texts that an expression is made of, as far as they are known."""
+        known = []
+        for found in self._evaluator.value(value, scope):
+            with contextlib.suppress(TypeError, ValueError):
+                known.append(text(found))
+        if known:
+            yield from (entry for one in known for entry in one.split(";"))
+            return
+        for part in ast.iter_child_nodes(value):
+            if isinstance(part, ast.expr):
+                yield from self._entries_in(part, scope)
 
     def _found_on_path(self, name: object) -> str | None:
         """What ctypes.util.find_library, or a load that searches PATH, takes for a name."""

@@ -47,6 +47,32 @@ def test_off_windows_the_python_is_read_off_the_file(name: str, facts: dict[str,
     assert (found.python and found.python.name) == python
 
 
+@pytest.mark.parametrize(
+    ("tags", "python"),
+    [
+        (["cp311-cp311-win_amd64"], "3.11"),
+        (["cp37-abi3-win_amd64"], "3.14"),
+        (["py3-none-win_amd64"], "3.14"),
+        (["cp310-cp310-win_amd64", "cp311-cp311-win_amd64"], "3.14"),
+    ],
+)
+def test_a_file_that_does_not_tell_is_for_the_python_of_its_wheel(
+    tags: list[str], python: str, make_pe: MakePE, tmp_path: Path
+) -> None:
+    path = make_pe("site-packages/pkg/a.pyd", imports={"python3.dll": ["f"]})
+    metadata = tmp_path / "site-packages" / "pkg-1.dist-info"
+    metadata.mkdir()
+    (metadata / "RECORD").write_text("pkg/a.pyd,,\n", "utf-8")
+    (metadata / "WHEEL").write_text("".join(f"Tag: {tag}\n" for tag in tags), "utf-8")
+    found = choose(image.read(path), Choice(), None).python
+    assert found is not None
+    assert found.name == python
+
+
+def test_a_file_that_does_not_tell_is_for_what_is_said_otherwise() -> None:
+    assert chosen("a.dll", otherwise=9).python == chosen("a.dll", python="3.9").python
+
+
 def test_off_windows_the_windows_is_11() -> None:
     assert chosen().windows.name == "11"
 
