@@ -203,6 +203,7 @@ def test_a_reader_that_has_gone_away_is_no_accident(form: str, site: Path) -> No
         os.close(writer)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="what the system says of it there differs")
 def test_a_reader_may_take_the_first_row_and_go(tmp_path: Path) -> None:
     lay(tmp_path, {f"{number}.pyd": BAD for number in range(100)})
     command = [sys.executable, "-m", "depwalk", "scan", str(tmp_path), *FIXED, "--format", "json"]
