@@ -220,7 +220,7 @@ def walk(path: str) -> Iterator[tuple[str, list[str], list[str]]]:
             folders.sort()
             yield folder, folders, sorted(found)
         return
-    directories = [path]
+    directories = [path] if is_directory(path) else []
     while directories:
         folder = directories.pop()
         entries = names(folder)

@@ -18,6 +18,7 @@ TOO_LONG = f"names too long to be installed (over {LONGEST_NAME:,} characters, o
 EMPTY = "names that are empty"
 
 _SCHEMES = ("purelib", "platlib")  # of NAME.data: site-packages, twice
+_SITE = "lib/site-packages/"  # of NAME.data/data, which is the prefix of the environment
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FORBIDDEN = re.compile(r"[:<>\"|?*]")
@@ -36,7 +37,7 @@ class Place(NamedTuple):
 
 
 def placed(written: str) -> Place:
-    """Where a member goes. Only what is NAME.data/purelib or platlib moves; pip normalises what it is told."""
+    """Where a member goes. What NAME.data has for site-packages moves there; pip normalises what it is told."""
     if len(written) > LONGEST_NAME:
         return Place("", written, TOO_LONG)
     if _needs_care(written):
@@ -51,6 +52,8 @@ def placed(written: str) -> Place:
         scheme, _, moved = rest.partition("/")
         if scheme in _SCHEMES and moved:
             return Place(moved, written)
+        if scheme == "data" and moved.lower().startswith(_SITE) and len(moved) > len(_SITE):
+            return Place(moved[len(_SITE) :], written)
     return Place(written, written)
 
 

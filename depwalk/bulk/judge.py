@@ -125,7 +125,7 @@ def _row(
     question: Question,
 ) -> tuple[Row, Graph | None]:
     try:
-        target = choose(own, choice, question.machine)
+        target = choose(own, replace(choice, python=None) if file.kind == "program" else choice, question.machine)
         reason = _not_for(file, own, target, site or {})
         if reason:
             return Row(file, case, None, reason=reason), None
@@ -167,13 +167,13 @@ def _depends_on_who_loads_it(found: Result, file: File, site: Mapping[str, Colle
 
 def _not_for(file: File, own: Image, target: Target, site: Mapping[str, Collection[str]]) -> str:
     """Why a file is not meant to be loaded there, although it is installed; empty if it is."""
-    system = target.windows.architecture
-    if file.kind != "extension":
-        return (
-            ""
-            if target.windows.runs(own.architecture) and own.runs_in(target.architecture, system)
-            else (f"it is for {own.architecture}, which is not what was asked about")
-        )
+    system = target.windows
+    if not system.runs(target.architecture):
+        return f"it is for {target.architecture}, which Windows {system.name} does not run"
+    if file.kind != "extension" and not (
+        system.runs(own.architecture) and own.runs_in(target.architecture, system.architecture)
+    ):
+        return f"it is for {own.architecture}, and the process asked about is {target.architecture}"
     if target.python is None or not target.python.passes_over(os.path.basename(file.path)):
         return ""
     folder, name = os.path.split(file.path)

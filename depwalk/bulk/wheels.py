@@ -37,13 +37,15 @@ class Together:
         self._holder: dict[str, tuple[Archive, str]] = {}
         self.members: dict[str, Member] = {}
         self.directories: dict[str, dict[str, str]] = {}
+        data = next((name for name in archives[0].directories if _is_data(name)), "all.data")
         for archive in reversed(archives):
             for name, member in archive.members.items():
-                self.members[_common(name)] = replace(member, name=_common(member.name))
-                self._holder[_common(name)] = archive, name
+                placed = _into(data, name)
+                self.members[placed] = replace(member, name=_into(data, member.name)) if placed != name else member
+                self._holder[placed] = archive, name
             for name, entries in archive.directories.items():
-                own = {_common(key): _common(entry) for key, entry in entries.items()} if not name else entries
-                self.directories.setdefault(_common(name), {}).update(own)
+                own = {_into(data, key): _into(data, entry) for key, entry in entries.items()} if not name else entries
+                self.directories.setdefault(_into(data, name), {}).update(own)
 
     def read(self, name: str, most: int | None = None) -> bytes:
         """As Archive.read."""
@@ -81,10 +83,14 @@ def _words(name: str) -> list[str]:
     return [word for word in name.split("-") if len(word) >= _SHORTEST_WORD and word not in _COMMON_WORDS]
 
 
-def _common(name: str) -> str:
-    """What each wheel has in its own NAME.data goes into one place."""
+def _is_data(name: str) -> bool:
+    return name.lower().endswith(".data") and "/" not in name
+
+
+def _into(data: str, name: str) -> str:
+    """What each wheel has in its own NAME.data goes into one place: that of the first."""
     top, slash, rest = name.partition("/")
-    return f"all.data{slash}{rest}" if top.lower().endswith(".data") else name
+    return f"{data}{slash}{rest}" if _is_data(top) and top.lower() != data.lower() else name
 
 
 def by_name(paths: Sequence[str]) -> dict[str, list[str]]:

@@ -97,11 +97,13 @@ def _together(task: Task) -> wheels.Together | None:
 
 
 def _undecided(row: Row, together: wheels.Together) -> Row:
-    """A row that fails, as unknown if what is missing may come from a distribution that its wheel requires."""
+    """A row that fails, as unknown if what is missing may come from a distribution that its wheel requires.
+
+    Where one such distribution is not there, it may also bring those DLLs of which nothing is known.
+    """
     missing = [node.name for node in row.nodes if node.status == "missing" and not node.delayed]
     sources = {name: together.brings(name) for name in missing}
-    other = [finding for finding in row.findings if finding.severity == "error" and finding.module not in sources]
-    if row.verdict != "fails" or other or not any(sources.values()):
+    if row.verdict != "fails" or not any(sources.values()):
         return row
     first, source = next((name, source) for name, source in sources.items() if source)
     absent = wheel.normalised(source) in together.absent
@@ -115,8 +117,13 @@ def _undecided(row: Row, together: wheels.Together) -> Row:
         remedy=Remedy(f"Scan it together with the wheel of {source}, or in the environment into which both go."),
         also=tuple(name for name in missing if name != first),
     )
-    softer = (replace(found, severity="warning") if found.severity == "error" else found for found in row.findings)
-    return replace(row, verdict="unknown", findings=(told, *softer))
+    findings = [
+        replace(found, severity="warning") if found.code == "missing-dll" or sources.get(found.module) else found
+        for found in row.findings
+    ]
+    if any(finding.severity == "error" for finding in findings):
+        return replace(row, findings=(*findings, told))
+    return replace(row, verdict="unknown", findings=(told, *findings))
 
 
 def _members(unit: Unit, archive: Archive, question: Question) -> tuple[list[File], Judged]:

@@ -286,19 +286,20 @@ def program_too_new(evidence: Evidence) -> Iterable[Finding]:
 
 
 def python_too_new(evidence: Evidence) -> Iterable[Finding]:
-    """`windows-too-old`, a warning: the CPython that the file is for supports later versions of Windows only."""
+    """`windows-too-old`: the CPython that the file is for does not start on this Windows."""
     interpreter, built, system = evidence.target.python, evidence.built_for, evidence.target.windows
     assumed = interpreter is not None and interpreter.executable is None
-    if not assumed or built is None or built.minor is None:
+    if not assumed or built is None:
         return
-    release = _oldest_for(built.minor)
+    minor = built.minor or (evidence.distribution.oldest_minor if evidence.distribution else None)
+    release = _oldest_for(minor) if minor is not None else None
     if release is not None and _is_later(release, evidence.target):
-        name = evidence.graph.root.name
+        name, more = evidence.graph.root.name, "" if built.minor else " or later"
         yield Finding(
             "windows-too-old",
-            "warning",
+            "error",
             name,
-            f"{name} is for CPython 3.{built.minor}, which supports {release['label']} and later.",
+            f"{name} is for CPython 3.{minor}{more}, which needs {release['label']} or later.",
             evidence=(f"Windows: {system.label}",),
             remedy=_other_python(evidence.target),
         )

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from depwalk import choices, cpu, runtimes, wheel
+from depwalk import choices, cpu, runtimes, tables, wheel
 from depwalk.target import Target, environment, python, windows
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def choose(file: Image | None, choice: Choice, machine: Machine | None) -> Targe
     Raises ValueError with a sentence for a person.
     """
     system = _windows(choice, machine)
-    interpreter = _python(file, choice, machine if system.live else None)
+    interpreter = _python(file, choice, machine if system.live else None, system)
     architecture = interpreter.architecture if interpreter else _process_of(file)
     for name in choice.runtimes:
         runtimes.assumed_dlls(name, architecture)
@@ -89,11 +89,11 @@ def _cpu(choice: Choice, architecture: str, *, live: bool) -> Cpu | None:
     return None if architecture == "arm64" else found  # an Arm64 process executes no x86 instruction
 
 
-def _python(file: Image | None, choice: Choice, machine: Machine | None) -> Python | None:
+def _python(file: Image | None, choice: Choice, machine: Machine | None, system: Windows) -> Python | None:
     if choice.python is None:
         if machine:
             return python.running(machine.executable)
-        return _read_off(file, choice.otherwise) if file else None
+        return _read_off(file, choice.otherwise or _newest_on(system)) if file else None
     version = python.parse(choice.python)
     if version is None:
         if not os.path.isfile(choice.python):
@@ -115,13 +115,24 @@ def _on_this_machine(minor: int, architecture: str, free_threaded: bool, own: Py
     return replace(own, minor=minor, free_threaded=free_threaded, stand_in=True)
 
 
-def _read_off(file: Image, otherwise: int | None) -> Python | None:
+def _read_off(file: Image, otherwise: int) -> Python | None:
     """The CPython a file is for, as far as the file, or its distribution, tells; else the one that is named."""
     if not file.is_dll and file.path.lower().endswith(".exe"):
         return None
     build = python.built_for(file)
-    minor = build.minor if build and build.minor is not None else _told_by_its_wheel(file) or otherwise or NEWEST_MINOR
+    minor = build.minor if build and build.minor is not None else _told_by_its_wheel(file) or otherwise
     return python.assumed(minor, _process_of(file), free_threaded=bool(build and build.free_threaded))
+
+
+def _newest_on(system: Windows) -> int:
+    """The newest CPython that a Windows runs, as far as one is known here."""
+    releases = {row["id"]: tuple(row["version"]) for row in windows.releases()}
+    too_new = [
+        int(row["since"])
+        for row in tables.table("pythons.toml")["supports"]
+        if system.version < releases[row["windows"]] and system.version[0]
+    ]
+    return min(too_new, default=NEWEST_MINOR + 1) - 1
 
 
 def _told_by_its_wheel(file: Image) -> int | None:

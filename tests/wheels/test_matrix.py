@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -62,15 +61,3 @@ def test_every_cause_and_every_known_difference_is_about_some_file(
     ]
     entries = [*EXPECTED[wheel].get("fails", ()), *EXPECTED[wheel].get("differs", ())]
     assert [entry for entry in entries if id(entry) not in used] == []
-
-
-@pytest.mark.parametrize("wheel", THERE)
-def test_on_windows_7_it_is_said_that_it_has_no_such_python(wheel: str, said: dict[str, list[wheelhouse.Told]]) -> None:
-    newer = re.compile(r"3\.(9|1\d)t?")
-    silent = [
-        told.file
-        for told in said[wheel]
-        if told.windows == "7" and told.row.file.kind == "extension" and newer.fullmatch(told.row.file.python)
-        if not any(finding.code == "windows-too-old" for finding in told.row.findings)
-    ]
-    assert silent == []
