@@ -60,7 +60,14 @@ class Scan:
 
     @classmethod
     def of(cls, paths: Sequence[str], cases: tuple[tuple[Case, Choice], ...], **options: Any) -> Scan:
-        """List what paths hold. Raises NothingToScan, and OSError for a list of paths that cannot be read."""
+        """List what paths hold.
+
+        Raises NothingToScan, ValueError for a case that is not known, and OSError for a list that cannot be read.
+        """
+        from depwalk.target.choose import choose
+
+        for _, choice in cases:  # else every file would be said to be unreadable for it
+            choose(None, choice, options.get("machine"))
         return cls(collect(paths), cases, **options)
 
     @property

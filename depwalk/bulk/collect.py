@@ -87,10 +87,10 @@ def _collect(path: str, found: dict[str, Listed], *, followed: bool) -> bool:
     """Add what a path holds; whether that is anything."""
     full = os.path.abspath(path)
     ending = os.path.splitext(full)[1].lower()
-    if os.path.isdir(core.extended_path(full)):
+    if path and os.path.isdir(core.extended_path(full)):
         return _directory(full, found)
-    if not os.path.lexists(core.extended_path(full)):
-        raise NothingToScan(f"{path}: there is no such file or directory")
+    if not path or not os.path.lexists(core.extended_path(full)):
+        raise NothingToScan(f"{path or 'an empty name'}: there is no such file or directory")
     if ending == LIST and not followed:
         held = [_collect(entry, found, followed=True) for entry in _entries(full)]
         return any(held)

@@ -74,8 +74,9 @@ def _of_wheel(task: Task, archive: Archive, question: Question) -> Judged:
         site = site_of(readable)
         found = _all(readable, site, question)
     failing = {row.file.path for row in found.rows if any(node.status == "missing" for node in row.nodes)}
-    if failing:
-        with files.mounted(wheels.with_required(unit.path, task.wheels)) as together:
+    together = _together(task) if failing else None
+    if together is not None:
+        with files.mounted(together):
             again = _all([file for file in readable if file.path in failing], _site_of_all(together), question)
         kept = [row for row in found.rows if row.file.path not in failing]
         decided = [_undecided(row, together) for row in again.rows]
@@ -85,6 +86,14 @@ def _of_wheel(task: Task, archive: Archive, question: Question) -> Judged:
         reason = "; ".join(problems) or NOTHING_IN_IT
         judged.rows += [Row(_whole(unit), case, None, reason=reason) for case, _ in question.cases]
     return judged
+
+
+def _together(task: Task) -> wheels.Together | None:
+    """A wheel with those that it requires; None if it has gone meanwhile."""
+    try:
+        return wheels.with_required(task.unit.path, task.wheels)
+    except (UnreadableArchive, OSError):
+        return None
 
 
 def _undecided(row: Row, together: wheels.Together) -> Row:

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 LONGEST = 86_400  # seconds that can be asked for
 
 
+class Repeatable(argparse.Action):
+    """An option that may be given several times. What is given goes before a default, and not behind it."""
+
+    def __call__(self, _parser: object, namespace: argparse.Namespace, values: object, _option: object = None) -> None:
+        """Add a value."""
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*(() if before is self.default else before), values])
+
+
 def add_target_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """Where the file would run; `several` Windows at once, and with and without runtimes."""
     group = parser.add_argument_group("where it would run")
@@ -27,7 +36,7 @@ def add_target_options(parser: argparse.ArgumentParser, *, several: bool = False
     )
     told = f"{choices.WINDOWS} (default: live on Windows, else 11)"
     if several:
-        group.add_argument("--windows", metavar="NAME", action="append", default=[], help=f"{told} (repeatable)")
+        group.add_argument("--windows", metavar="NAME", action=Repeatable, default=[], help=f"{told} (repeatable)")
         group.add_argument(
             "--also-without-runtime",
             action="store_true",
@@ -39,7 +48,7 @@ def add_target_options(parser: argparse.ArgumentParser, *, several: bool = False
     group.add_argument(
         "--dll-dir",
         metavar="DIR",
-        action="append",
+        action=Repeatable,
         default=[],
         help="a directory that the program adds, as by os.add_dll_directory (repeatable); "
         "for Python before 3.8 it goes in front of PATH",
@@ -48,7 +57,7 @@ def add_target_options(parser: argparse.ArgumentParser, *, several: bool = False
     group.add_argument(
         "--with-runtime",
         metavar="NAME",
-        action="append",
+        action=Repeatable,
         default=[],
         help=f"a redistributable to assume: {choices.RUNTIME} (repeatable)",
     )
@@ -62,7 +71,7 @@ def add_site_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--site",
         metavar="DIR",
-        action="append",
+        action=Repeatable,
         default=[],
         help="a directory such as Lib\\site-packages to look for importable names in (repeatable)",
     )

@@ -63,7 +63,7 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
         ("--fail-on", "findings that make it fail, and nothing else does: CODE[,CODE...] (repeatable)"),
         ("--ignore", "findings that do not count: CODE, a DLL or a distribution, separated by commas (repeatable)"),
     ):
-        group.add_argument(option, metavar="NAMES", action="append", default=[], help=what)
+        group.add_argument(option, metavar="NAMES", action=shared.Repeatable, default=[], help=what)
     group.add_argument("--baseline", metavar="FILE", help="findings that are known already and do not count")
     group.add_argument("--write-baseline", metavar="FILE", help="write what fails now as such a file")
     shared.add_output_options(parser, verbose=False)
@@ -94,9 +94,13 @@ def execute(options: argparse.Namespace) -> int:
         if not options.paths:
             return _compare_only(options)
         return _scan(options, policy)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        print(
+            f"depwalk: {error.filename}: {error.strerror}" if error.filename else f"depwalk: {error}", file=sys.stderr
+        )
+    except ValueError as error:
         print(f"depwalk: {error}", file=sys.stderr)
-        return choices.USAGE
+    return choices.USAGE
 
 
 def _can_load(options: argparse.Namespace) -> bool:

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from depwalk import tables
-
-if TYPE_CHECKING:
-    import argparse
 
 _FILE = Path("pyproject.toml")
 
 
 def read(parser: argparse.ArgumentParser) -> dict[str, Any]:
     """Defaults for a parser's options, by their long names. Ends the program for what it does not know."""
-    try:
-        table = tables.parse(_FILE.read_text("utf-8")).get("tool", {}).get("depwalk", {}) if _FILE.is_file() else {}
-    except (OSError, ValueError) as error:
-        parser.error(f"{_FILE}: {error}")
-    known = {text[2:]: action for action in parser._actions for text in action.option_strings if text[:2] == "--"}  # noqa: SLF001
-    known |= {action.dest: action for action in parser._actions if not action.option_strings}  # noqa: SLF001
+    known = {text[2:]: action for action in _settable(parser) for text in action.option_strings if text[:2] == "--"}
+    known |= {action.dest: action for action in _settable(parser) if not action.option_strings}
     found = {}
-    for name, value in table.items():
+    for name, value in _table(parser).items():
         action = known.get(name)
         if action is None:
             parser.error(f"{_FILE}: [tool.depwalk] has no setting {name!r}")
         found[action.dest] = _checked(parser, name, value, action)
     return found
+
+
+def _table(parser: argparse.ArgumentParser) -> dict[str, Any]:
+    try:
+        tool = tables.parse(_FILE.read_text("utf-8")).get("tool", {}) if _FILE.is_file() else {}
+    except (OSError, ValueError, RecursionError) as error:
+        parser.error(f"{_FILE}: {error}")
+    table = tool.get("depwalk", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        parser.error(f"{_FILE}: [tool.depwalk] is a table")
+    return table
+
+
+def _settable(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The options that are no command, as --help is one."""
+    return [action for action in parser._actions if action.default is not argparse.SUPPRESS]  # noqa: SLF001
 
 
 def _checked(parser: argparse.ArgumentParser, name: str, value: Any, action: argparse.Action) -> Any:
@@ -37,9 +47,16 @@ def _checked(parser: argparse.ArgumentParser, name: str, value: Any, action: arg
         value = [value] if isinstance(value, str) else value
         wanted = "a list of strings"
         fits = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    elif callable(action.type):
+        wanted = "a number"
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+        try:
+            value = action.type(str(value)) if fits else value
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"{_FILE}: [tool.depwalk] {name}: {error}")
     else:
-        wanted, fits = "a string", isinstance(value, str)
-        value = value if not fits or not callable(action.type) else action.type(value)
+        wanted = " or ".join(action.choices or ["a string"])
+        fits = isinstance(value, str) and (action.choices is None or value in action.choices)
     if not fits:
         parser.error(f"{_FILE}: [tool.depwalk] {name} is {wanted}")
     return value

@@ -353,6 +353,13 @@ def test_a_path_that_is_not_there_is_told(name: str, tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path / name}: there is no such file or directory"
 
 
+def test_an_empty_name_is_not_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay(tmp_path, "a.pyd")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NothingToScan, match="an empty name: there is no such file or directory"):
+        collect([""])
+
+
 # ---- what cannot be judged
 
 

@@ -6,7 +6,7 @@ import os
 import random
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from installed import install
@@ -14,11 +14,13 @@ from pe_maker import pe
 from scanned import ADDS_LIB, EXT, HERE, by_case, by_file, installed, lay, make_wheel, rows_of, said, scan_of, verdicts
 
 import depwalk
+from depwalk.bulk import work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from depwalk.bulk.judge import Judged
     from depwalk.bulk.rows import Row
     from depwalk.finding import Finding
 
@@ -329,7 +331,7 @@ def test_a_file_that_is_gone_since_it_was_listed_is_told(tmp_path: Path) -> None
     (tmp_path / "a.pyd").unlink()
     rows = by_file(scan.rows())
     assert (rows["a.pyd"].verdict, rows["a.pyd"].unreadable) == (None, True)
-    assert rows["a.pyd"].reason == "No such file or directory"
+    assert rows["a.pyd"].reason
     assert rows["b.pyd"].verdict == "loads"
 
 
@@ -338,7 +340,21 @@ def test_a_wheel_that_is_gone_since_it_was_listed_is_told(tmp_path: Path) -> Non
     scan = scan_of(path)
     path.unlink()
     row = only(list(scan.rows()))
-    assert (row.verdict, row.unreadable, row.reason) == (None, True, "No such file or directory")
+    assert (row.verdict, row.unreadable, bool(row.reason)) == (None, True, True)
+
+
+def test_a_wheel_that_is_gone_while_it_is_judged_keeps_what_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_wheel(tmp_path, {f"demo/{EXT}": LACKS})
+    real = work.judge
+
+    def judge(*arguments: Any) -> Judged:
+        path.unlink(missing_ok=True)
+        return real(*arguments)
+
+    monkeypatch.setattr(work, "judge", judge)
+    assert verdicts(path) == {f"demo/{EXT}": "fails"}
 
 
 @pytest.mark.parametrize(
@@ -615,7 +631,13 @@ def test_a_wheel_lacks_the_dlls_of_one_that_only_an_extra_requires(tmp_path: Pat
     assert house(tmp_path, ["other ; extra == 'full'"]) == "fails"
 
 
-def test_what_is_required_is_required_in_turn(tmp_path: Path) -> None:
+def test_what_may_come_from_a_required_wheel_that_is_not_there_is_not_decided(tmp_path: Path) -> None:
+    row = only(rows_of(make_wheel(tmp_path, NEEDS_OTHER, requires=["big-dep"])))
+    assert (row.verdict, said(row)) == ("unknown", [("analysis-incomplete", "dep.dll"), ("missing-dll", "dep.dll")])
+    assert row.findings[0].message.startswith("demo requires big-dep, which is not among what is scanned")
+
+
+def test_what_is_required_in_turn_is_there_too(tmp_path: Path) -> None:
     make_wheel(tmp_path, {"between/__init__.py": ""}, name="between", tag="py3-none-any", requires=["other"])
     assert house(tmp_path, ["between"]) == "loads"
 

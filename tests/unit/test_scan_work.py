@@ -203,8 +203,8 @@ class Scanning:
 
     def finish(self) -> tuple[int, str]:
         """Its exit status and what it said on standard error; the rest of its rows is read."""
-        rest, complaint = self._process.communicate(timeout=60)
-        self.rows += [json.loads(line) for line in rest.splitlines()]
+        self.rows += [json.loads(line) for line in self._lines]  # what was read ahead is here, and not in the pipe
+        _, complaint = self._process.communicate(timeout=60)
         return self._process.returncode, complaint.decode()
 
 
