@@ -33,8 +33,8 @@ A cell tells how many of the wheel's files fail, and with what findings; where t
 told after "with vc14". Not counted: DLLs that are judged with the files that need them. "unknown" are DLLs that no
 file of the wheel needs: plugins, which load in the process of who loads them.
 
-From 3.9 on, no CPython runs on Windows 7: every extension module for such a one fails there for that, beside what else is
-wrong. What is for Arm is not judged for these Windows, which are for x64.
+From 3.9 on, no CPython runs on Windows 7: every extension module for such a one fails there for that, beside what
+else is wrong. What is for Arm is not judged for these Windows, which are for x64.
 
 | wheel | shows | 7 | 10 | 10-N | 11 | 11-core |
 |---|---|---|---|---|---|---|
