@@ -8,11 +8,12 @@ import random
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hostile_wheels import HOSTILE
+from hostile_wheels import HOSTILE, healthy, zipped
 from pe_maker import pe
 from scanned import EXT, by_file, lay, make_wheel, rows_of, said
 
@@ -132,6 +133,32 @@ def test_metadata_that_say_nonsense_require_nothing(metadata: bytes, tmp_path: P
 def test_a_wheel_is_read_whatever_its_name(name: str, tmp_path: Path) -> None:
     make_wheel(tmp_path, {f"demo/{EXT}": pe()}).rename(tmp_path / name)
     assert [row.verdict for row in rows_of(tmp_path)] == ["loads"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "x/" * 20_000 + "x.dll,,\n",
+        "".join(f"{number}/" + "x/" * 500 + "x.dll,,\n" for number in range(1000)),
+        "a.dll,,\n" * 4_000_000,
+    ],
+    ids=["a name with many levels", "many names with many levels", "32 megabytes"],
+)
+@pytest.mark.parametrize("packed", [True, False], ids=["in a wheel", "installed"])
+def test_a_record_takes_bounded_memory(packed: bool, record: str, tmp_path: Path) -> None:
+    parts = healthy(record=record)
+    if packed:
+        (tmp_path / "evil-1.0-cp311-cp311-win_amd64.whl").write_bytes(zipped(parts))
+    else:
+        lay(tmp_path, {part.raw.decode(): part.data for part in parts})
+    del parts
+    tracemalloc.start()
+    try:
+        rows = rows_of(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 150 << 20
+    finally:
+        tracemalloc.stop()
+    assert [row.verdict for row in rows if row.file.kind == "extension"] == ["loads"]
 
 
 # ---- files

@@ -121,7 +121,9 @@ def complaints(expected: dict[str, Any], told: Told, wheelhouse: dict[str, list[
         yield f"{told.row.verdict}, not {verdict}: {told.row.reason or [error.message for error in told.errors]}"
     elif told.row.verdict == "fails":
         wanted = known or true  # a wrong cause may hide a true one
-        silent = [cause for cause in wanted if not told.says(cause["finding"], _names(cause)) and "may_come" not in cause]
+        silent = [
+            cause for cause in wanted if not told.says(cause["finding"], _names(cause)) and "may_come" not in cause
+        ]
         if len(silent) > (len(wanted) - 1 if undecided else 0):
             yield from (f"{cause['finding']} of {cause['module']} is not said" for cause in silent)
         codes = {cause["finding"] for cause in [*true, *known]}
