@@ -230,14 +230,25 @@ def test_an_arm64_launcher_is_passed_over(tmp_path: Path) -> None:
     assert verdicts(tmp_path) == {
         EXT: "loads",
         "t64.exe": "loads",
-        "t64-arm.exe": "it is for arm64, which is not what was asked about",
+        "t64-arm.exe": "it is for arm64, which Windows 11 does not run",
     }
 
 
 def test_a_64_bit_program_is_passed_over_on_32_bit_windows(tmp_path: Path) -> None:
     lay(tmp_path, {"t32.exe": pe(dll=False, machine="x86"), "t64.exe": pe(dll=False)})
     found = verdicts(tmp_path, windows=["10-x86"])
-    assert found == {"t32.exe": "loads", "t64.exe": "it is for x64, which is not what was asked about"}
+    assert found == {"t32.exe": "loads", "t64.exe": "it is for x64, which Windows 10-x86 does not run"}
+
+
+def test_a_64_bit_extension_is_passed_over_on_32_bit_windows(tmp_path: Path) -> None:
+    lay(tmp_path, {EXT: pe()})
+    assert verdicts(tmp_path, windows=["10-x86"]) == {EXT: "it is for x64, which Windows 10-x86 does not run"}
+
+
+def test_a_32_bit_dll_is_passed_over_for_a_64_bit_python(tmp_path: Path) -> None:
+    lay(tmp_path, {"plugin.dll": pe(machine="x86")})
+    told = "it is for x86, and the process asked about is x64"
+    assert verdicts(tmp_path, python="3.11") == {"plugin.dll": told}
 
 
 # ---- which Python
