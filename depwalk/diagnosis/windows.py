@@ -289,7 +289,7 @@ def python_too_new(evidence: Evidence) -> Iterable[Finding]:
     """`windows-too-old`: the CPython that the file is for does not start on this Windows."""
     interpreter, built, system = evidence.target.python, evidence.built_for, evidence.target.windows
     assumed = interpreter is not None and interpreter.executable is None
-    if not assumed or built is None:
+    if not assumed or built is None or evidence.load is not None:  # a load shows that it does
         return
     minor = built.minor or (evidence.distribution.oldest_minor if evidence.distribution else None)
     release = _oldest_for(minor) if minor is not None else None

@@ -334,7 +334,7 @@ def test_a_file_for_a_python_that_this_windows_does_not_run(
 ) -> None:
     path = importing(make_pe, f"python{loader.replace('.', '')}.dll")
     (found,) = findings(path, target(system, loader))
-    assert (found.severity, found.code) == ("warning", "windows-too-old")
+    assert (found.severity, found.code) == ("error", "windows-too-old")
     assert found.remedy is not None
     assert f"Use CPython {advice}, the last for this Windows" in found.remedy.text
 

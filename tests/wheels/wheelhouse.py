@@ -85,7 +85,7 @@ def causes(expected: dict[str, Any], told: Told, wheelhouse: dict[str, list[Told
 def _without_a_python(told: Told) -> list[dict[str, Any]]:
     """From 3.9 on no CPython runs on Windows 7: what is for such a one cannot be imported there."""
     newer = re.search(r"-cp3(9|1\d)-", told.wheel)
-    if told.windows != "7" or told.row.file.kind != "extension" or newer is None:
+    if told.windows != "7" or not told.row.file.python or newer is None:
         return []
     return [{"finding": "windows-too-old", "module": told.file.rpartition("/")[2].lower()}]
 
