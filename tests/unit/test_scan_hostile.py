@@ -47,24 +47,32 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+MEASURED = """
+import sys
+from depwalk.cli import main
+status = main(sys.argv[2:])
+memory = 0
+if sys.platform.startswith("linux"):  # what getrusage says of a child may be what its parent took
+    with open("/proc/self/status") as file:
+        memory = next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) // 1024
+elif sys.platform != "win32":
+    import resource
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10)
+with open(sys.argv[1], "w") as file:
+    file.write(str(memory))
+sys.exit(status)
+"""
+
+
 def scanned_elsewhere(*arguments: object, scratch: Path) -> tuple[int, list[dict[str, object]], int]:
-    """The exit status, the rows and the memory, in MiB, of a scan in a process of its own."""
+    """The exit status, the rows and the memory, in MiB (0: not known), of a scan in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": HOME, "TMPDIR": str(scratch), "TMP": str(scratch), "TEMP": str(scratch)}
-    output = scratch.parent / "rows.jsonl"
-    command = [sys.executable, "-m", "depwalk", "scan", *map(str, arguments), "--format", "json", "-o", str(output)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment)
-    assert process.stderr is not None
-    complaint = process.stderr.read()
-    process.stderr.close()
-    if hasattr(os, "wait4"):
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        memory = used.ru_maxrss // (1024 if sys.platform != "darwin" else 1 << 20)
-    else:
-        process.wait()
-        memory = 0
-    assert complaint == b""
-    return process.returncode, [json.loads(line) for line in output.read_text("utf-8").splitlines()], memory
+    output, memory = scratch.parent / "rows.jsonl", scratch.parent / "memory"
+    command = [sys.executable, "-c", MEASURED, memory, "scan", *arguments, "--format", "json", "-o", output]
+    ran = subprocess.run(list(map(str, command)), stderr=subprocess.PIPE, env=environment, timeout=120, check=False)
+    assert ran.stderr == b""
+    rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+    return ran.returncode, rows, int(memory.read_text("ascii"))
 
 
 def is_clear(row: Row) -> bool:
