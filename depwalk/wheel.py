@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import files
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SUFFIX = ".dist-info"
+_LARGEST, _MOST_LINES = 8 << 20, 200_000  # bytes and lines: the largest RECORDs have some 30,000 of a hundred
+_MOST_DIRECTORY_TEXT = 16 << 20  # characters: the names of directories grow with the square of their depth
 _SITES = ("Lib/site-packages", "site-packages")  # below a prefix, and below a user's own
 _PLATFORMS = {"win32": "x86", "win_amd64": "x64", "win_arm64": "arm64"}
 _PYTHON_TAG = re.compile(r"(?:cp|py)3(\d+)", re.ASCII)
@@ -94,13 +98,20 @@ def _owner(path: str) -> Owner | None:
 @files.remembered
 def listed_in(folder: str) -> tuple[frozenset[str], frozenset[str]]:
     """What the RECORD in a folder lists, in lower case: files, and directories that they lie in or below."""
-    lines = text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/").splitlines()
-    listed = frozenset(line[1:].partition('"')[0] if line[:1] == '"' else line.partition(",")[0] for line in lines)
-    direct = {name.rpartition("/")[0] for name in listed}
-    above = {
-        "/".join(parts[:depth]) for parts in (name.split("/") for name in direct) for depth in range(1, len(parts))
-    }
-    return listed, frozenset(direct | above)
+    text = text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/")
+    lines = islice(io.StringIO(text), _MOST_LINES)
+    listed = frozenset(
+        line[1:].partition('"')[0] if line[:1] == '"' else line.rstrip("\n").partition(",")[0] for line in lines
+    )
+    directories: set[str] = set()
+    left = _MOST_DIRECTORY_TEXT
+    for name in listed:
+        directory = name.rpartition("/")[0]
+        while directory not in directories and left > 0:
+            directories.add(directory)
+            left -= len(directory)
+            directory = directory.rpartition("/")[0]
+    return listed, frozenset(directories)
 
 
 @files.remembered
@@ -179,8 +190,8 @@ def _origin(told: str) -> str:
 
 
 def text_of(path: str) -> str:
-    """A file of the metadata; empty if it cannot be read."""
+    """A file of the metadata, as far as it is not too long for one; empty if it cannot be read."""
     try:
-        return files.text(path)
+        return files.text(path, _LARGEST)
     except OSError:
         return ""

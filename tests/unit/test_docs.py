@@ -47,11 +47,11 @@ def test_a_page_tells_what_it_means_how_depwalk_knows_and_what_to_do(code: str) 
 
 def options() -> str:
     """The help of every command."""
-    from depwalk.cli import Parser, check, run
+    from depwalk.cli import Parser, check, run, scan
     from depwalk.cli import cpu as cpu_command
 
     parsers = []
-    for command in (check, cpu_command, run):
+    for command in (check, cpu_command, run, scan):
         parsers.append(Parser())
         command.configure_parser(parsers[-1])
     return "".join(parser.format_help() for parser in parsers)

@@ -8,11 +8,12 @@ import random
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hostile_wheels import HOSTILE
+from hostile_wheels import HOSTILE, healthy, zipped
 from pe_maker import pe
 from scanned import EXT, by_file, lay, make_wheel, rows_of, said
 
@@ -46,24 +47,32 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+MEASURED = """
+import sys
+from depwalk.cli import main
+status = main(sys.argv[2:])
+memory = 0
+if sys.platform.startswith("linux"):  # what getrusage says of a child may be what its parent took
+    with open("/proc/self/status") as file:
+        memory = next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) // 1024
+elif sys.platform != "win32":
+    import resource
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10)
+with open(sys.argv[1], "w") as file:
+    file.write(str(memory))
+sys.exit(status)
+"""
+
+
 def scanned_elsewhere(*arguments: object, scratch: Path) -> tuple[int, list[dict[str, object]], int]:
-    """The exit status, the rows and the memory, in MiB, of a scan in a process of its own."""
+    """The exit status, the rows and the memory, in MiB (0: not known), of a scan in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": HOME, "TMPDIR": str(scratch), "TMP": str(scratch), "TEMP": str(scratch)}
-    output = scratch.parent / "rows.jsonl"
-    command = [sys.executable, "-m", "depwalk", "scan", *map(str, arguments), "--format", "json", "-o", str(output)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment)
-    assert process.stderr is not None
-    complaint = process.stderr.read()
-    process.stderr.close()
-    if hasattr(os, "wait4"):
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        memory = used.ru_maxrss // (1024 if sys.platform != "darwin" else 1 << 20)
-    else:
-        process.wait()
-        memory = 0
-    assert complaint == b""
-    return process.returncode, [json.loads(line) for line in output.read_text("utf-8").splitlines()], memory
+    output, memory = scratch.parent / "rows.jsonl", scratch.parent / "memory"
+    command = [sys.executable, "-c", MEASURED, memory, "scan", *arguments, "--format", "json", "-o", output]
+    ran = subprocess.run(list(map(str, command)), stderr=subprocess.PIPE, env=environment, timeout=120, check=False)
+    assert ran.stderr == b""
+    rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+    return ran.returncode, rows, int(memory.read_text("ascii"))
 
 
 def is_clear(row: Row) -> bool:
@@ -132,6 +141,32 @@ def test_metadata_that_say_nonsense_require_nothing(metadata: bytes, tmp_path: P
 def test_a_wheel_is_read_whatever_its_name(name: str, tmp_path: Path) -> None:
     make_wheel(tmp_path, {f"demo/{EXT}": pe()}).rename(tmp_path / name)
     assert [row.verdict for row in rows_of(tmp_path)] == ["loads"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "x/" * 20_000 + "x.dll,,\n",
+        "".join(f"{number}/" + "x/" * 500 + "x.dll,,\n" for number in range(1000)),
+        "a.dll,,\n" * 4_000_000,
+    ],
+    ids=["a name with many levels", "many names with many levels", "32 megabytes"],
+)
+@pytest.mark.parametrize("packed", [True, False], ids=["in a wheel", "installed"])
+def test_a_record_takes_bounded_memory(packed: bool, record: str, tmp_path: Path) -> None:
+    parts = healthy(record=record)
+    if packed:
+        (tmp_path / "evil-1.0-cp311-cp311-win_amd64.whl").write_bytes(zipped(parts))
+    else:
+        lay(tmp_path, {part.raw.decode(): part.data for part in parts})
+    del parts
+    tracemalloc.start()
+    try:
+        rows = rows_of(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 150 << 20
+    finally:
+        tracemalloc.stop()
+    assert [row.verdict for row in rows if row.file.kind == "extension"] == ["loads"]
 
 
 # ---- files

@@ -240,6 +240,17 @@ def test_a_64_bit_program_is_passed_over_on_32_bit_windows(tmp_path: Path) -> No
     assert found == {"t32.exe": "loads", "t64.exe": "it is for x64, which Windows 10-x86 does not run"}
 
 
+def test_a_64_bit_extension_is_passed_over_on_32_bit_windows(tmp_path: Path) -> None:
+    lay(tmp_path, {EXT: pe()})
+    assert verdicts(tmp_path, windows=["10-x86"]) == {EXT: "it is for x64, which Windows 10-x86 does not run"}
+
+
+def test_a_32_bit_dll_is_passed_over_for_a_64_bit_python(tmp_path: Path) -> None:
+    lay(tmp_path, {"plugin.dll": pe(machine="x86")})
+    told = "it is for x86, and the process asked about is x64"
+    assert verdicts(tmp_path, python="3.11") == {"plugin.dll": told}
+
+
 # ---- which Python
 
 
@@ -675,3 +686,21 @@ def test_what_is_required_and_no_archive_is_as_if_it_were_not_there(tmp_path: Pa
     make_wheel(tmp_path, NEEDS_OTHER, requires=["other"])
     found = {os.path.basename(row.file.path): row.verdict or row.reason for row in rows_of(tmp_path)}
     assert found == {EXT: "fails", "other-1.0-py3-none-any.whl": "it is no zip archive"}
+
+
+# ---- in Python
+
+
+def test_a_program_can_scan(tmp_path: Path) -> None:
+    lay(tmp_path, {f"demo/{EXT}": pe(imports={"msvcp140.dll": ["_Xtime_get_ticks"]})})
+    rows = depwalk.scan([tmp_path], windows=["11"], runtimes=["vc14"], also_without_runtime=True)
+    assert {row.case.label: row.verdict for row in rows} == {"11": "fails", "11 + vc14": "loads"}
+
+
+@pytest.mark.parametrize("asked", [{"python": "2.7"}, {"windows": ["95"]}, {"runtimes": ["vc13"]}, {"root": "nothere"}])
+def test_a_program_that_asks_for_what_is_not_known_is_told_before_the_first_row(
+    asked: dict[str, Any], tmp_path: Path
+) -> None:
+    lay(tmp_path, {EXT: pe()})
+    with pytest.raises(ValueError, match=r"2\.7|95|vc13|nothere"):
+        depwalk.scan([tmp_path], **{"windows": ["11"], **asked})
