@@ -30,6 +30,7 @@ HEADINGS = {  # what stands in its answer above a list of names
     "specified to be excluded": "excluded",
 }
 NOT_FOUND = "to be copied, not found"
+REFUSED = "has already repaired this wheel"
 SILENT = "does not list it"
 MISSING, DELAYED, INSIDE = "missing", "missing, delay-loaded", "in the wheel"
 UNSURE = "depends on who loads it"  # of a DLL whose neighbours in the wheel lie in another directory
@@ -55,7 +56,7 @@ def measure(setting: Setting) -> Part:
         shown[f"show {' '.join(FAIR)}"].runs.append(found)
         said = told_by_delvewheel(found.output)
         theirs.update({(wheel.name, name): answer for name, answer in said.items()})
-        if not said:
+        if REFUSED in found.output or "Analyzing" not in found.output:
             refused[wheel.name] = " ".join(found.output.split())[-200:]
     scans = {name: common.Series() for name in ("depwalk scan", "depwalk scan --jobs 1")}
     paths = [str(wheel) for wheel in setting.wheels]
@@ -67,6 +68,10 @@ def measure(setting: Setting) -> Part:
                 series.runs.append(run)
     ours = _told_by_depwalk(setting, [path for path in setting.wheels if path.name not in refused])
     differences = _compare(theirs, ours)
+    if refused:
+        differences[0].notes.append(
+            f"Without {len(refused)} wheels that delvewheel does not analyse, most as repaired by it."
+        )
     asked = "import importlib.metadata; print(importlib.metadata.version('delvewheel'))"
     version = common.run([python, "-c", asked], setting.environment).output.strip()
     table = _seconds(setting, shown, scans)
@@ -140,8 +145,8 @@ def _told_by_depwalk(setting: Setting, wheels: Sequence[Path]) -> Pairs:
     for line in output.read_text("utf-8", "surrogateescape").splitlines():
         row = json.loads(line)
         wheel = os.path.basename(row["target"]["unit"]["path"])
-        for module in row["modules"][1:]:
-            name = module["name"].lower()
+        for edge in row["edges"]:  # names as they are imported: that of an API set, not of the DLL it stands for
+            module, name = row["modules"][edge["imported"]], edge["as"].lower()
             said = _answer(row, module, name in inside[wheel])
             found[wheel, name] = min(said, found.get((wheel, name), NOT_THERE), key=ANSWERS.index)
     return found
