@@ -26,7 +26,7 @@ __all__ = ["Added", "Extension", "Found", "Package", "PackageNotFound", "Preload
 # Of one file's import: what it adds to the search is near the top of its packages, and of those that these import.
 _MOST_FILES = 1000
 _DEEPEST_IN_OTHERS = 2
-_MOST_TURNS = 4  # for different files of one package, each to where that is loaded
+_MOST_TURNS = 2  # for different files of one package, each to where that is loaded
 _LONGEST_PTH = 65_536  # characters
 
 
@@ -163,9 +163,9 @@ class _ImportsOfPackage:
     def until(self, name: str, stop: str, wanted: Sequence[Sequence[str]]) -> Run:
         """The import of `name`, followed at least to where the module or file `stop` is loaded, or `wanted` found."""
         while self.run is None or not self._is_enough(self.run, stop, wanted):
-            self.turns += 1
-            last = self.turns > _MOST_TURNS
+            last = self.turns >= _MOST_TURNS
             self.run = self._follow(self.package, "", ()) if last else self._follow(name, stop, wanted)
+            self.turns += not (wanted and self.run.has(wanted))  # what is found soon may be looked for again
         return self.run
 
     def _is_enough(self, run: Run, stop: str, wanted: Sequence[Sequence[str]]) -> bool:
@@ -177,6 +177,7 @@ class _ImportsOfPackage:
         run.most_files, run.deepest_in_others = _MOST_FILES, _DEEPEST_IN_OTHERS
         if name:
             run.follow(*self.imports, name, started=self.lines)
+        run.forget()
         return run
 
 

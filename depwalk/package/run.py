@@ -7,9 +7,10 @@ import contextlib
 import gc
 import os
 import re
+import threading
 import warnings
+from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from depwalk import files, image
@@ -33,7 +34,7 @@ from depwalk.package.places import Finder, Place, former_modules, standard_modul
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_MOST_PARSED = 512  # files of which the syntax is kept
+_MOST_SOURCE = 1_000_000  # bytes of source of which the syntax is kept
 _LARGEST_FILE = 2_000_000
 _DEEPEST_IMPORT = 30  # modules nested deeper are followed afterwards: Python's own stack is the limit
 _DEEPEST_CALL = 8
@@ -156,6 +157,14 @@ class Run:
         module = Module(os.path.basename(file), file, names={"sitedir": (os.path.dirname(file),)})
         with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
             self._block(ast.parse(line).body, Scope(module.names, module))
+
+    def forget(self) -> None:
+        """Let go of the source, of which no more is asked; its objects refer to each other in circles."""
+        for module in self.modules.values():
+            module.names.clear()
+        self.modules.clear()
+        self._calls.clear()
+        self._later.clear()
 
     def note(self, sentence: str) -> None:
         if sentence not in self.notes and len(self.notes) < 100:
@@ -316,7 +325,7 @@ class Run:
             else:
                 self._evaluator.spend(size // 100)
                 self.sources.append(module.path)
-                tree, mentioned = _parsed(module.path, changed, size)
+                tree, mentioned = _trees.of(module.path, changed, size)
                 self.mentioned |= mentioned
                 return tree
         except OSError as error:
@@ -701,9 +710,34 @@ class Run:
         return found
 
 
-@lru_cache(maxsize=_MOST_PARSED)
-def _parsed(path: str, _changed: int, _size: int) -> tuple[ast.Module, frozenset[str]]:
-    """A file's syntax, and the directories named NAME.libs that it mentions. Files of one package share imports.
+class _Trees:
+    """The syntax of the files that were read last: imports share many. A tree takes some 80 times its source."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, int, int], tuple[ast.Module, frozenset[str]]] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def of(self, path: str, changed: int, size: int) -> tuple[ast.Module, frozenset[str]]:
+        """As _parsed, which is asked once as long as there is room."""
+        key = path, changed, size
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            found = self._kept[key] = _parsed(path)
+            self._size += size
+            while self._size > _MOST_SOURCE and len(self._kept) > 1:
+                (_, _, gone), _ = self._kept.popitem(last=False)
+                self._size -= gone
+        return found
+
+
+_trees = _Trees()
+
+
+def _parsed(path: str) -> tuple[ast.Module, frozenset[str]]:
+    """A file's syntax, and the directories named NAME.libs that it mentions.
 
     Raises OSError, and what ast.parse raises.
     """
