@@ -1,11 +1,11 @@
 """How fast are all imported and exported symbols read: the core, depwalk's Image, LIEF and pefile, side by side.
 
-    python bench/read_symbols.py [--patients DIR] [--rounds N] [--json FILE]
+    python bench/read_symbols.py [--rounds N] [--json FILE] [DIR...]
 
-DIR holds unpacked wheels (default: DEPWALK_PATIENTS). Every reader reads the same files in turn, round by round, from
-a warm cache; pefile, which is slow, reads the whole directory only once. Seconds are of processor time, where the
-system counts it finely enough, so that other work does not count. All readers must find the same number of symbols:
-exit status 1 if they do not.
+DIR holds PE files (default: what `ci/run.py` has unpacked, as for scan.py). Every reader reads the same files in turn,
+round by round, from a warm cache; pefile, which is slow, reads whole directories only once. Seconds are of processor
+time, where the system counts it finely enough, so that other work does not count. All readers must find the same number
+of symbols: exit status 1 if they do not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import gc
 import json
 import os
-import platform
 import sys
 import time
 from dataclasses import dataclass, field
@@ -22,10 +21,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import common
 import lief
 import pefile
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(common.ROOT))
 
 from depwalk import core, image
 
@@ -162,34 +162,17 @@ class Row:
         return len(set(self.counts.values())) == 1
 
 
-def is_pe(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"MZ"
-
-
-def rows_of(patients: Path) -> list[Row]:
-    paths = [str(path) for path in sorted(patients.rglob("*")) if path.is_file() and is_pe(path)]
-    big = [patients / name for name in BIG_FILES]
+def rows_of(directories: Sequence[Path]) -> list[Row]:
+    paths = [path for directory in directories for path in common.pe_files(directory)]
+    big = [directory / name for directory in directories for name in BIG_FILES]
     ones = [Row(f"{path.name} ({path.stat().st_size / 1e6:.0f} MB)", [str(path)]) for path in big if path.is_file()]
     return [Row(f"all {len(paths)} PE files", paths), *ones] if paths else []
 
 
-def warm(paths: Sequence[str]) -> None:
-    """Bring the files into the system's cache."""
-    for path in paths:
-        with open(path, "rb") as file:
-            while file.read(1 << 24):
-                pass
-
-
-def progress(text: str) -> None:
-    print(f"{text} ...", file=sys.stderr, flush=True)
-
-
 def measure(rows: Sequence[Row], rounds: int) -> None:
     """Every reader on every row, round by round, so that a slow minute of the machine hits them all."""
-    progress("warming the cache")
-    warm(rows[0].paths)
+    common.progress("warming the cache")
+    common.warm(rows[0].paths)
     readers: dict[str, Callable[[str], Counts | None]] = {
         CORE: Core(rows[0].paths),
         IMAGE: read_with_image,
@@ -197,27 +180,17 @@ def measure(rows: Sequence[Row], rounds: int) -> None:
         LIEF: read_with_lief,
     }
     for number in range(1, rounds + 1):
-        progress(f"round {number} of {rounds}")
+        common.progress(f"round {number} of {rounds}")
         for row in rows:
             for name, read in readers.items():
                 row.measure(name, read)
             if len(row.paths) == 1:
                 row.measure(PEFILE, read_with_pefile)
-    progress(f"pefile, once: {rows[0].name}")
+    common.progress(f"pefile, once: {rows[0].name}")
     rows[0].measure(PEFILE, read_with_pefile)
 
 
 # ---- reporting
-
-
-def machine() -> str:
-    """The kind of machine, not its name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        cpu = platform.processor() or platform.machine()
-    return f"{cpu}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def lines_of(row: Row) -> Iterator[str]:
@@ -236,7 +209,7 @@ def lines_of(row: Row) -> Iterator[str]:
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
     return {
-        "machine": machine(),
+        "machine": common.machine(),
         "clock": CLOCK_NAME,
         "versions": {"lief": lief.__version__, "pefile": pefile.__version__},
         "rows": [
@@ -255,17 +228,17 @@ def as_json(rows: Sequence[Row]) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Time the reading of all symbols.")
-    parser.add_argument("--patients", metavar="DIR", default=os.environ.get("DEPWALK_PATIENTS"))
+    parser.add_argument("directory", metavar="DIR", nargs="*", type=Path, default=common.sets())
     parser.add_argument("--rounds", metavar="N", type=int, default=7)
     parser.add_argument("--json", metavar="FILE", help="write all measurements there")
     options = parser.parse_args()
-    rows = rows_of(Path(options.patients)) if options.patients else []
+    rows = rows_of(options.directory)
     if not rows:
-        parser.error("no PE files: give --patients DIR or set DEPWALK_PATIENTS")
+        parser.error("no PE files: give DIR, or let ci/run.py unpack its wheels")
     lief.logging.disable()
     raise_limits_of_pefile()
     measure(rows, max(options.rounds, 1))
-    print(f"{machine()}, LIEF {lief.__version__}, pefile {pefile.__version__}")
+    print(f"{common.machine()}, LIEF {lief.__version__}, pefile {pefile.__version__}")
     print(
         f"{max(options.rounds, 1)} rounds (pefile on all files: 1), {CLOCK_NAME}, warm cache; ratios are of medians\n"
     )

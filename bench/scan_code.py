@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -22,10 +21,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import common
 import pefile
 from iced_x86 import Decoder, Instruction
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(common.ROOT))
 
 from depwalk import core, tables
 
@@ -138,13 +138,6 @@ def measure(rows: Sequence[Row], rounds: int, *, with_objdump: bool) -> None:
 # ---- reporting
 
 
-def machine() -> str:
-    """The kind of machine, not its name, and how much it has to do."""
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{cpu}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
-
-
 def lines_of(row: Row) -> Iterator[str]:
     yield f"{row.name}: {row.instructions[CONTAINED]} instructions, {row.bits} bits"
     yield f"  {'':<22}{'MB':>8}{'best s':>9}{'median s':>10}{'MB/s':>8}{'contained is':>14}"
@@ -160,7 +153,7 @@ def lines_of(row: Row) -> Iterator[str]:
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
     keep = ("name", "bits", "seconds", "read", "instructions")
-    return {"machine": machine(), "rows": [{key: getattr(row, key) for key in keep} for row in rows]}
+    return {"machine": common.machine(), "rows": [{key: getattr(row, key) for key in keep} for row in rows]}
 
 
 def main() -> int:
@@ -176,7 +169,7 @@ def main() -> int:
     rows = [row_of(path) for path in paths]
     with_objdump = reads_pe()
     measure(rows, max(options.rounds, 1), with_objdump=with_objdump)
-    print(f"{machine()}\n{max(options.rounds, 1)} rounds, processor time, warm cache\n")
+    print(f"{common.machine()}\n{max(options.rounds, 1)} rounds, processor time, warm cache\n")
     print("\n\n".join("\n".join(lines_of(row)) for row in rows))
     print("" if with_objdump else "\nthere is no objdump that reads pei-x86-64")
     seconds = min(rows[0].seconds[CONTAINED])

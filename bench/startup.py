@@ -19,12 +19,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+import common
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     Environment = dict[str, str]
 
-ROOT = Path(__file__).resolve().parents[1]
 BIG_FILE = "tensorflow-2.0.0-cp37-win_amd64/tensorflow_core/python/_pywrap_tensorflow_internal.pyd"
 NOTHING, HELP, CHECK = "python -c pass", "python -m depwalk --help", "python -m depwalk FILE"
 AIM = 0.25  # seconds, CHECK
@@ -50,16 +51,15 @@ def commands(file: str) -> dict[str, list[str]]:
     }
 
 
-def environment(bytecode: str) -> Environment:
-    """As a person has it: modules are compiled once, output is buffered. Bytecode goes where it is not in the way."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return {**kept, "PYTHONPYCACHEPREFIX": bytecode}
-
-
 def run(arguments: Sequence[str], environment: Environment) -> str:
     """Run this Python in the checkout and return its stderr. Ends the benchmark if the command gives no answer."""
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, check=False, encoding="utf-8"
+        [sys.executable, *arguments],
+        cwd=common.ROOT,
+        env=environment,
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
     )
     if done.returncode not in ANSWERED:
         sys.exit(f"{' '.join(arguments)}: exit status {done.returncode}\n{done.stderr}")
@@ -127,8 +127,8 @@ def main() -> int:
         parser.error("name a FILE, or set DEPWALK_PATIENTS")
     table = commands(str(file))
     with tempfile.TemporaryDirectory() as bytecode:
-        seconds = measure(table, environment(bytecode), max(options.runs, 1))
-        imports = import_times(table[CHECK], environment(bytecode))
+        seconds = measure(table, common.environment(bytecode), max(options.runs, 1))
+        imports = import_times(table[CHECK], common.environment(bytecode))
     print(f"FILE: {file.name}, {file.stat().st_size / 1e6:.0f} MB; {max(options.runs, 1)} runs each\n")
     print("\n".join(times_lines(seconds)))
     print()

@@ -27,13 +27,14 @@ depwalk scan WHEELHOUSE --windows 7 --windows 10 --windows 10-N --windows 11 --w
 
 and the same without the redistributable. {wheels} real wheels with {files} files make {rows} answers: {answers}.
 Every one of them is compared with what is true: the causes below were worked out by hand, and explain each `fails`. A
-star at a wheel's name: there the two differ, and that is known.
+star at a wheel's name: there the two differ, and that is known and told at the end.
 
 A cell tells how many of the wheel's files fail, and with what findings; where the redistributable changes that, it is
 told after "with vc14". Not counted: DLLs that are judged with the files that need them. "unknown" are DLLs that no
 file of the wheel needs: plugins, which load in the process of who loads them.
 
-From 3.9 on, no CPython runs on Windows 7. What is for such a one is judged as a file all the same, with a warning.
+From 3.9 on, no CPython runs on Windows 7: every extension module for such a one fails there for that, beside what
+else is wrong. What is for Arm is not judged for these Windows, which are for x64.
 
 | wheel | shows | 7 | 10 | 10-N | 11 | 11-core |
 |---|---|---|---|---|---|---|
@@ -67,7 +68,12 @@ def page(said: dict[str, list[wheelhouse.Told]]) -> str:
         table_row(wheel["file"], wheel["shows"], said[wheel["file"]], starred=wheel["file"] in starred)
         for wheel in wheelhouse.read("wheelhouse.toml")
     ]
-    return head + "".join([*rows, EXPLANATIONS, *explanations(), DIFFERENCES, *differences()])
+    known = list(differences())
+    return (
+        head
+        + "".join([*rows, EXPLANATIONS, *explanations(), *([DIFFERENCES] if known else []), *known]).rstrip()
+        + "\n"
+    )
 
 
 def table_row(wheel: str, shows: str, told: Sequence[wheelhouse.Told], *, starred: bool) -> str:

@@ -490,6 +490,7 @@ class Example:
     overrides: str = ""
     on_host: bool = False
     target: str = ""  # other than TensorFlow's module
+    scanned: bool = False  # the directory of real packages, by `depwalk scan`
     cpu: str = ""
 
     @property
@@ -512,6 +513,9 @@ EXAMPLES = (
             ("--windows", "10", "--python", "3.7", "--with-runtime", "vc14"), 0, on_host=True),
     Example("predicted from here: the same on a processor without AVX",
             ("--windows", "10", "--python", "3.7", "--with-runtime", "vc14", "--cpu", OTHER_CPU), 1, on_host=True),
+    Example("many files at once: real packages, on two Windows",
+            ("--windows", "7", "--windows", "10", "--with-runtime", "vc14", "--also-without-runtime"), 1,
+            on_host=True, scanned=True),
 )  # fmt: skip
 
 
@@ -520,6 +524,7 @@ def demo_command() -> int:
     host_python = fetch.host_environment()
     module = fetch.unpack_patients(host_python) / TENSORFLOW_MODULE
     runtime = bed.prepare_runtime_37(host_python, CACHE / "runtime-cp37")
+    fetch.prepare_sites(host_python)
     install_on_host(host_python)
     with contextlib.ExitStack() as stack:
         the_bed = None
@@ -545,7 +550,8 @@ def show_example(example: Example, host_python: Path, the_bed: bed.Bed | None, m
     """Show one command and its output; return its exit status."""
     if example.on_host or the_bed is None:
         options = [str(runtime) if option == bed.RUNTIME_37 else option for option in example.options]
-        command = ["-m", "depwalk", str(module), *options]
+        targets = ["scan", str(CACHE / "site-numpy2")] if example.scanned else [str(module)]
+        command = ["-m", "depwalk", *targets, *options]
         say(f"\n== {example.title} (this machine)\n$ python {shlex.join(command)}")
         status = subprocess.call(
             [host_python, *command], cwd=CACHE, env=host_environment_variables(), stderr=subprocess.STDOUT
