@@ -78,7 +78,9 @@ class Policy:
         """The exit status that a row asks for."""
         if self.fail_on:
             codes = {finding.code for finding in row.findings if not self.accepts(row, finding)}
-            return choices.FAILS if codes & self.fail_on else choices.LOADS
+            if codes & self.fail_on:
+                return choices.FAILS
+            return choices.USAGE if outcome == "unreadable" else choices.LOADS
         return {"fails": choices.FAILS, "unknown": choices.UNKNOWN, "unreadable": choices.USAGE}.get(
             outcome, choices.LOADS
         )

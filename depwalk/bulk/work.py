@@ -44,8 +44,16 @@ class Task:
 
 
 def do(task: Task, question: Question) -> Judged:
-    """Judge what a task is about."""
-    found = _judged(task, question)
+    """Judge what a task is about. A file on which depwalk itself fails is a row that says so."""
+    try:
+        found = _judged(task, question)
+    except Exception as error:  # noqa: BLE001  (one file of thousands must not end a scan; the others tell of the fault)
+        halves = _halves(task)
+        if halves is None:
+            reason = f"depwalk itself failed on it, please report it: {type(error).__name__}: {error}"
+            return Judged(unread(_first_of(task), reason, question))
+        first, second = (do(half, question) for half in halves)
+        return Judged(first.rows + second.rows, {**first.parts, **second.parts})
     if not question.trees:  # they are most of what a process sends to another one
         found.rows = [replace(row, nodes=(), links=()) for row in found.rows]
         found.parts = {key: replace(part, nodes=(), links=()) for key, part in found.parts.items()}
@@ -200,6 +208,18 @@ def pieces(unit: Unit, listed: Sequence[File], site: Site | None) -> Iterator[Ta
         yield Task(unit, tuple(piece), site)
 
 
+def _halves(task: Task) -> tuple[Task, Task] | None:
+    """A task in two; None for one that is about a single file, or a wheel."""
+    middle = len(task.files) // 2
+    if not middle:
+        return None
+    return replace(task, files=task.files[:middle]), replace(task, files=task.files[middle:])
+
+
+def _first_of(task: Task) -> File:
+    return task.files[0] if task.files else _whole(task.unit)
+
+
 # ---- who does it
 
 
@@ -271,13 +291,11 @@ class Workers:
                 return pool.submit(do, task, self.question).result()
             except BrokenProcessPool:
                 pass
-        if len(task.files) > 1:
-            middle = len(task.files) // 2
-            halves = (task.files[:middle], task.files[middle:])
-            first, second = (self._carefully(replace(task, files=half)) for half in halves)
-            return Judged(first.rows + second.rows, {**first.parts, **second.parts})
-        file = task.files[0] if task.files else _whole(task.unit)
-        return Judged(unread(file, "the process that read it ended without an answer", self.question))
+        halves = _halves(task)
+        if halves is None:
+            return Judged(unread(_first_of(task), "the process that read it ended without an answer", self.question))
+        first, second = map(self._carefully, halves)
+        return Judged(first.rows + second.rows, {**first.parts, **second.parts})
 
 
 def usual_count(number: int) -> int:

@@ -36,8 +36,12 @@ def _table(parser: argparse.ArgumentParser) -> dict[str, Any]:
 
 
 def _settable(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """The options that are no command, as --help is one."""
-    return [action for action in parser._actions if action.default is not argparse.SUPPRESS]  # noqa: SLF001
+    """The options that are no command, as --help is one; foreign code runs only where a person says so."""
+    return [
+        action
+        for action in parser._actions  # noqa: SLF001
+        if action.default is not argparse.SUPPRESS and action.dest != "load"
+    ]
 
 
 def _checked(parser: argparse.ArgumentParser, name: str, value: Any, action: argparse.Action) -> Any:

@@ -18,6 +18,7 @@ from scanned import EXT, lay, make_wheel, rows_of, verdicts
 from test_scan_judge import generated
 
 import depwalk
+from depwalk import image
 from depwalk.bulk import work
 from depwalk.bulk.collect import collect
 from depwalk.bulk.database import Database
@@ -286,3 +287,19 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_fault_of_depwalk_itself_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay(tmp_path, {"a.pyd": pe(), "b.pyd": pe(), "c.pyd": pe()})
+    read = image.read
+
+    def faulty(path: str) -> object:
+        if os.path.basename(path) == "b.pyd":
+            raise ZeroDivisionError("a fault")
+        return read(path)
+
+    monkeypatch.setattr(image, "read", faulty)
+    found = {os.path.basename(row.file.path): row for row in rows_of(tmp_path)}
+    assert {name: row.verdict for name, row in found.items()} == {"a.pyd": "loads", "b.pyd": None, "c.pyd": "loads"}
+    assert found["b.pyd"].unreadable
+    assert "depwalk itself failed on it, please report it: ZeroDivisionError: a fault" in found["b.pyd"].reason
