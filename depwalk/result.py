@@ -97,8 +97,10 @@ def diagnose(
     walked = graph.walk(name, file, chosen) if site is not None else None
     wanted = _could_be_added(walked, site, chosen) if walked is not None and site is not None else ()
     if walked is None or wanted is not None:
-        chosen, read = _as_imported(name, chosen, reached, wanted or ())
-        walked = graph.walk(name, file, chosen)
+        imported, read = _as_imported(name, chosen, reached, wanted or ())
+        if walked is None or imported != chosen:
+            walked = graph.walk(name, file, imported)
+        chosen = imported
     evidence = diagnosis.Evidence(walked, chosen, python.built_for(file), wheel.distribution_of(name))
     if load and loader.can_load(name, chosen):
         try:
@@ -244,6 +246,8 @@ def _could_be_added(
     They can for what is not found and is somewhere beside the file, and for a DLL of which the package has another copy
     itself. What is assumed of another machine has no further directories; on this one there may be some: ().
     """
+    if not (walked.root.image and walked.root.image.is_dll):  # nobody imports a program
+        return None
     top = package.top_of(walked.root.path or "")
     wanted = []
     elsewhere = False

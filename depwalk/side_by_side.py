@@ -30,6 +30,10 @@ class Redirection:
     missing: tuple[str, ...] = ()
 
 
+_NOTHING = Redirection()
+_NO_MANIFEST = "no manifest"  # whether a file has none, which is the rule and is asked for every tree
+
+
 @dataclass(frozen=True)
 class _Identity:
     name: str
@@ -39,9 +43,11 @@ class _Identity:
 
 def redirection(image: Image, target: Target) -> Redirection:
     """What the manifest of a DLL redirects; nothing if it has none or it cannot be parsed."""
-    manifest = image.manifest(DLL_MANIFEST)
+    if _NO_MANIFEST not in image.file.asked:
+        image.file.asked[_NO_MANIFEST] = image.manifest(DLL_MANIFEST) is None
+    manifest = None if image.file.asked[_NO_MANIFEST] else image.manifest(DLL_MANIFEST)
     if manifest is None:
-        return Redirection()
+        return _NOTHING
     dlls: dict[str, str] = {}
     missing = []
     for identity in _dependencies(manifest):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from depwalk.bulk.rows import Case, Unit
-    from depwalk.graph import Graph, Module
+    from depwalk.graph import Edge, Graph, Module
     from depwalk.image import Image
     from depwalk.result import Result
     from depwalk.target import Target
@@ -135,11 +135,11 @@ def _row(
     except RecursionError:
         return Row(file, case, None, reason="it is nested too deeply to be judged", unreadable=True), None
     verdict = "unknown" if _depends_on_who_loads_it(found, file, site or {}) else found.verdict
-    nodes = tuple(map(_node, found.graph.modules))
-    links = tuple(
-        Link(edge.importer, edge.imported, edge.kind, edge.name, edge.symbols, edge.unresolved)
-        for edge in found.graph.edges
-    )
+    shown = (
+        found.graph if question.trees or file.unit.kind == "wheel" else None
+    )  # what a wheel lacks is looked at again
+    nodes = tuple(map(_node, shown.modules)) if shown else ()
+    links = tuple(map(_link, shown.edges)) if shown else ()
     row = Row(
         file,
         case,
@@ -222,6 +222,10 @@ def _node(module: Module) -> Node:
         module.delayed,
         module.rule.name if module.rule else "",
     )
+
+
+def _link(edge: Edge) -> Link:
+    return Link(edge.importer, edge.imported, edge.kind, edge.name, edge.symbols, edge.unresolved)
 
 
 def _parts(graph: Graph, known: set[str]) -> list[Module]:

@@ -242,7 +242,7 @@ def _too_new(edge: Edge, importer: Module, exporter: Module, evidence: Evidence)
     for release_id, symbol in _of_releases(importer.image, edge.source, exporters):
         if _is_later(_releases()[release_id], evidence.target):
             by_release[release_id].append(symbol)
-    for release in windows.releases():
+    for release in windows.releases() if by_release else ():
         symbols = by_release.get(release["id"])
         if symbols:
             more = f" (and {len(symbols) - 1} more)" if len(symbols) > 1 else ""
