@@ -21,6 +21,7 @@ Site = dict[str, list[str]]  # of a unit: lower-case base name -> the files of t
 
 KINDS: dict[str, FileKind] = {".pyd": "extension", ".exe": "program", ".dll": "dll"}
 WHEEL, LIST = ".whl", ".txt"
+_LOOKED_AT = {*KINDS, WHEEL}
 _PASSED_OVER = {"__pycache__", ".git"}
 _CACHES = {"pkgs", "envs"}  # in a prefix: packages that are kept, and other environments
 _LONGEST_LIST = 10_000_000  # bytes
@@ -142,7 +143,9 @@ def _directory(path: str, found: dict[str, Listed]) -> bool:
         folder = open_ones.pop()
         try:
             with os.scandir(core.extended_path(folder)) as entries:
-                names = sorted(entries, key=lambda entry: entry.name)
+                # most of what there is are sources and data, which need not be looked at
+                kept = (entry for entry in entries if entry.name[-4:].lower() in _LOOKED_AT or _is_directory(entry))
+                names = sorted(kept, key=lambda entry: entry.name)
         except OSError as error:
             listed.unreadable.append((File(folder, unit, "dll", 0, 0), error.strerror or "it cannot be read"))
             continue

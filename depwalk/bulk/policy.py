@@ -60,8 +60,7 @@ class Policy:
     def accepts(self, row: Row, finding: Finding) -> bool:
         """Whether a finding is ignored, or known already."""
         found: set[str | Entry] = {*self._words_for(row, finding)}
-        entry = entry_of(row, finding)
-        if entry in self.known:
+        if self.known and (entry := entry_of(row, finding)) in self.known:
             found.add(entry)
         self.used |= found
         return bool(found)
@@ -71,8 +70,9 @@ class Policy:
         return {entry_of(row, finding) for finding in deciding(row) if not self._words_for(row, finding)}
 
     def _words_for(self, row: Row, finding: Finding) -> frozenset[str]:
-        names = {finding.code, finding.module.lower(), wheel.normalised(row.file.distribution)}
-        return self.ignored & names
+        if not self.ignored:
+            return self.ignored
+        return self.ignored & {finding.code, finding.module.lower(), wheel.normalised(row.file.distribution)}
 
     def status(self, row: Row, outcome: Outcome) -> int:
         """The exit status that a row asks for."""

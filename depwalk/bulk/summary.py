@@ -53,7 +53,8 @@ class Summary:
     rows: int = 0
     reused: int = 0
     loaded: int = 0  # rows that the real loader decided
-    met: set[Entry] = field(default_factory=set)
+    baseline: bool = False  # whether `met` is wanted
+    met: set[Entry] = field(default_factory=set)  # what a baseline of this scan has
     _statuses: dict[str, tuple[set[int], set[int]]] = field(default_factory=dict)  # unit -> of extensions, of others
     _others: dict[str, Counter[Outcome]] = field(default_factory=dict)  # unit -> programs and DLLs
 
@@ -69,7 +70,8 @@ class Summary:
         if file.kind != "wheel":
             self.files.add(file.path)
         self._note_status(row, outcome)
-        self.met |= self.policy.entries(row)
+        if self.baseline:
+            self.met |= self.policy.entries(row)
         if outcome == "part":
             self.parts.add(file.path)
         elif outcome == "unreadable":

@@ -124,7 +124,7 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
         jobs=options.jobs,
         trees=bool(options.db) or options.format == "json",
     )
-    summary = Summary(policy)
+    summary = Summary(policy, baseline=bool(options.write_baseline))
     with _database(options) as database:
         before = _run_before(options, database)
         run = 0
