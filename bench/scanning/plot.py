@@ -58,4 +58,4 @@ def _line(index: int, name: str, points: Sequence[tuple[float, float]]) -> Itera
 def _step(most: float) -> float:
     """A round distance of lines, of which four to ten fit."""
     size = 10 ** math.floor(math.log10(most))
-    return next(size * share for share in (0.1, 0.2, 0.5, 1) if most / (size * share) <= 8)
+    return next(size * share for share in (0.1, 0.2, 0.5, 1, 2) if most / (size * share) <= 8)
