@@ -12,12 +12,13 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it measures on Linux, by /proc")
-
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 PAGE = "# Title\n\n<!-- table b -->\nold\n<!-- end -->\n\ntext\n\n<!-- table c -->\n<!-- end -->\n"
 
-pytestmark = pytest.mark.skipif(not BENCH.is_dir(), reason="the benchmarks are not in the package")
+pytestmark = [
+    pytest.mark.skipif(not BENCH.is_dir(), reason="the benchmarks are not in the package"),
+    pytest.mark.skipif(sys.platform == "win32", reason="they measure on Linux, by /proc"),
+]
 
 
 @pytest.fixture
