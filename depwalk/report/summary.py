@@ -124,7 +124,8 @@ def _cause(cause: Cause, what: str, width: int, *, everything: bool, several: bo
     more = f" and {len(groups) - _FEW} more" if len(groups) > _FEW and not everything else ""
     yield from wrap(f"of: {names}{more}", width, "  - ", "    ")
     first = next(iter(cause.files.values()))
-    yield from wrap(f"for instance {shown(first.path)}", width, "  - ", "    ")
+    yield Line("  - for instance")
+    yield Line(f"    {shown(first.path)}")  # whole, so that it can be copied
     yield from wrap(cause.finding.message, width, "    ", "    ")
     if everything:
         for file in list(cause.files.values())[1:]:
