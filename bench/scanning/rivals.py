@@ -50,7 +50,8 @@ WAYS = {FIRST: first, LIEF: with_lief, LIEF_MINIMAL: with_lief_minimal, PEFILE: 
 
 
 def main() -> None:
-    way, paths = WAYS[sys.argv[1]], open(sys.argv[2], encoding="utf-8").read().splitlines()  # noqa: SIM115
+    with open(sys.argv[2], encoding="utf-8") as listed:
+        way, paths = WAYS[sys.argv[1]], listed.read().splitlines()
     processes = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     if sys.argv[1].startswith("lief"):
         import lief

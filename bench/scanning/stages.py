@@ -179,7 +179,7 @@ def count(asked: list[str]) -> dict[str, int]:
     profile = cProfile.Profile()
     profile.runcall(_scan, asked)
     calls: Counter[str] = Counter()
-    for (file, line, function), (_, number, *_rest) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+    for (file, line, function), (_, number, *_rest) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]  # typeshed lacks it
         if file.startswith(PACKAGE):
             calls[_named(file, line, function)] += number
     return calls

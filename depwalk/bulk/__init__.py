@@ -10,7 +10,7 @@ from depwalk.bulk.collect import NothingToScan, collect, site_of, usual_minor
 from depwalk.bulk.rows import Case
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from depwalk.bulk.collect import Listed
     from depwalk.bulk.earlier import Earlier
@@ -91,7 +91,7 @@ class Scan:
         minors = ((listed.unit.path, usual_minor(site_of(listed.files))) for listed in self.listed)
         return {path: minor for path, minor in minors if minor is not None}
 
-    def rows(self, earlier: Earlier | None = None) -> Iterator[Row]:
+    def rows(self, earlier: Earlier | None = None) -> Generator[Row, None, None]:
         """Each row; those that still hold are taken from an earlier scan."""
         for listed in self.listed:
             for file, reason in listed.unreadable:

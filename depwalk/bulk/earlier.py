@@ -160,7 +160,7 @@ class _Preparation:
     def judged_wheels(self, runs: Sequence[int]) -> set[tuple[int, int]]:
         """Wheels that the newest complete run came to, each with its cases."""
         marks = ",".join("?" * len(runs))
-        query = f"SELECT max(id), listing_id FROM runs WHERE state = 'complete' AND id IN ({marks})"  # noqa: S608
+        query = f"SELECT max(id), listing_id FROM runs WHERE state = 'complete' AND id IN ({marks})"  # noqa: S608  (marks)
         run, listing_id = self._connection.execute(query, runs).fetchone()
         cases = self._connection.execute("SELECT case_id FROM run_cases WHERE run_id = ?", (run,)).fetchall()
         wheels = writing.listing(self._connection, listing_id)[1] & self._wheels

@@ -168,7 +168,7 @@ def _follow(scan: Scan, summary: Summary, database: Database | None, writer: _Li
                     summary.add(row)
                     advance(summary.rows)
         except KeyboardInterrupt:
-            rows.close()  # type: ignore[attr-defined]  # it is a generator
+            rows.close()
             return False
     return True
 

@@ -39,7 +39,7 @@ def _settable(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """The options that are no command, as --help is one; foreign code runs only where a person says so."""
     return [
         action
-        for action in parser._actions  # noqa: SLF001
+        for action in parser._actions  # noqa: SLF001  (argparse has no other list of them)
         if action.default is not argparse.SUPPRESS and action.dest != "load"
     ]
 

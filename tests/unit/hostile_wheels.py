@@ -132,7 +132,7 @@ def _put(name: str, word: str, *more: Part, data: bytes | None = None, **how: ob
     """A case: a healthy wheel with more members, or the very bytes."""
 
     def write(path: Path) -> None:
-        path.write_bytes(zipped(healthy(*more, **how)) if data is None else data)  # type: ignore[arg-type]
+        path.write_bytes(zipped(healthy(*more, **how)) if data is None else data)  # type: ignore[arg-type]  # the keywords of healthy()
 
     HOSTILE[name] = (write, word)
 

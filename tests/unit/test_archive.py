@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import tempfile
 import tracemalloc
 import zipfile
 from contextlib import contextmanager
@@ -37,15 +36,6 @@ MIB = 1 << 20
 def wheel(tmp_path: Path) -> Path:
     """Where a wheel is to be written."""
     return tmp_path / "evil-1.0-cp311-cp311-win_amd64.whl"
-
-
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files go."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,15 +39,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         found[kind].parent.mkdir()
         write(found[kind])
     return found
-
-
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files go."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 MEASURED = """

@@ -475,7 +475,7 @@ def generated(seed: int) -> dict[str, bytes | str]:
             place = chosen.choice([folder, f"{folder}/{libs}".rstrip("/"), f"p{number}.libs"])
             facts = {"exports": ["f", "g"][: chosen.choice([1, 2, 2])], "machine": chosen.choice(["x64"] * 5 + ["x86"])}
             if chosen.random() < 0.9:
-                files[f"{place}/{name}"] = pe(imports=needs(1, own[index + 1 :] * 3 + list(SYSTEM)), **facts)  # type: ignore[arg-type]
+                files[f"{place}/{name}"] = pe(imports=needs(1, own[index + 1 :] * 3 + list(SYSTEM)), **facts)  # type: ignore[arg-type]  # drawn
         for letter in "xy":
             tag = chosen.choice(["", ".cp311-win_amd64", ".cp39-win_amd64", ".pypy"])
             delayed = needs(1, own) if chosen.random() < 0.3 else None

@@ -61,7 +61,7 @@ def row(
         distribution=distribution,
         version="1.0",
     )
-    return Row(file, TEN, verdict, findings=findings, **facts)  # type: ignore[arg-type]
+    return Row(file, TEN, verdict, findings=findings, **facts)  # type: ignore[arg-type]  # the fields of a row
 
 
 def unreadable(path: str = "demo/a.pyd", **facts: Any) -> Row:
