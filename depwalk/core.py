@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 LIBRARY = Path(__file__).with_name(f"_core{SUFFIX}")
 lib: Any = ffi.dlopen(str(LIBRARY))
+_unset: Any = ffi.new_allocator(should_clear_after_alloc=False)  # for what the core fills
 
 
 ARCHITECTURES = ("x64", "x86", "arm64")
@@ -134,13 +135,13 @@ class File:
         """Imported DLLs of a directory (IMPORT or DELAY_IMPORT)."""
         dll_room, symbol_room = 64, 4096
         while True:
-            dlls = ffi.new("dw_import[]", dll_room)
-            symbols = ffi.new("dw_symbol[]", symbol_room)
+            dlls = _unset("dw_import[]", dll_room)
+            symbols = _unset("dw_symbol[]", symbol_room)
             counts = lib.dw_imports(self.facts, directory, dlls, dll_room, symbols, symbol_room)
             if counts.dlls <= dll_room and counts.symbols <= symbol_room:
                 break
             dll_room, symbol_room = max(counts.dlls, 1), max(counts.symbols, 1)
-        kept = ffi.new("dw_symbol[]", counts.symbols)  # what was made for the largest is too much for most
+        kept = _unset("dw_symbol[]", counts.symbols)  # what was made for the largest is too much for most
         ffi.memmove(kept, symbols, counts.symbols * _SYMBOL.size)
         self._symbols[directory] = kept
         return [

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ntpath
 import os
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from depwalk import files, search, side_by_side, tables
@@ -16,7 +17,7 @@ from depwalk.search import Process, Resolution, Rule, Status, Tried
 from depwalk.target import Directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from depwalk.image import Image, Import
     from depwalk.target import Target
@@ -27,8 +28,7 @@ MAX_FORWARDS = 32  # hops the loader follows (windows-loader 1.8)
 SEARCH_FLAGS = 0x1F00  # of DependentLoadFlags, for direct imports only; Wine ignores them (1.3, 4)
 
 
-@dataclass(frozen=True)
-class Module:
+class Module(NamedTuple):
     """One file, or one name for which there is no file."""
 
     id: int
@@ -72,11 +72,26 @@ class Graph:
 
     def needs(self, module: Module) -> list[Edge]:
         """Edges from a module."""
-        return [edge for edge in self.edges if edge.importer == module.id]
+        return self._edges_from.get(module.id, [])
 
     def needed_by(self, module: Module) -> list[Edge]:
         """Edges to a module."""
-        return [edge for edge in self.edges if edge.imported == module.id]
+        return self._edges_to.get(module.id, [])
+
+    @cached_property
+    def _edges_from(self) -> dict[int, list[Edge]]:
+        return _grouped(self.edges, lambda edge: edge.importer)
+
+    @cached_property
+    def _edges_to(self) -> dict[int, list[Edge]]:
+        return _grouped(self.edges, lambda edge: edge.imported)
+
+
+def _grouped(edges: Iterable[Edge], key: Callable[[Edge], int]) -> dict[int, list[Edge]]:
+    found: dict[int, list[Edge]] = {}
+    for edge in edges:
+        found.setdefault(key(edge), []).append(edge)
+    return found
 
 
 def walk(path: str, image: Image, target: Target, *, by_code: bool = False) -> Graph:
@@ -219,7 +234,7 @@ class _Walk:
             own = search.by_flags(self.target, image.dependent_load_flags, Directory(os.path.dirname(module.path)))
         redirection = side_by_side.redirection(image, self.target)
         if redirection.missing:
-            self.modules[module.id] = replace(module, missing_assemblies=redirection.missing)
+            self.modules[module.id] = module._replace(missing_assemblies=redirection.missing)
         if image.is_pure_dotnet:
             found = search.find("mscoree.dll", module.name, own, self.process)
             target = self._module(found, module.depth + 1, rules, delayed=module.delayed)
@@ -250,7 +265,7 @@ class _Walk:
                 if not self._follow(exporter, binding.forwarder or "", rules, delayed=delayed):
                     unresolved.append(binding.symbol)
         self.edges.append(
-            Edge(module.id, target, imported.kind, imported.dll, imported.count, tuple(unresolved), imported)
+            Edge(module.id, target, imported.kind, imported.dll, imported.symbols, tuple(unresolved), imported)
         )
 
     def _follow(self, exporter: Module, forwarder: str, rules: tuple[Rule, ...], *, delayed: bool) -> bool:
@@ -339,14 +354,11 @@ def paths_to(graph: Graph, module: Module) -> Iterable[Edge]:
     """The shortest chain of edges from the root to a module, in order; empty for the root itself."""
     reached: dict[int, Edge] = {}
     queue = deque([graph.root.id])
-    by_importer: dict[int, list[Edge]] = {}
-    for edge in graph.edges:
-        by_importer.setdefault(edge.importer, []).append(edge)
     while queue:
         current = queue.popleft()
         if current == module.id:
             break
-        for edge in by_importer.get(current, []):
+        for edge in graph.needs(graph.modules[current]):
             if edge.imported != graph.root.id and edge.imported not in reached:
                 reached[edge.imported] = edge
                 queue.append(edge.imported)

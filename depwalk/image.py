@@ -104,14 +104,13 @@ class Binding(NamedTuple):
     forwarder: str | None
 
 
-@dataclass(frozen=True)
-class Import:
+class Import(NamedTuple):
     """One imported DLL, as written in the file."""
 
     dll: str
     kind: Kind
     first: int  # of its symbols, among those of its directory
-    count: int
+    symbols: int  # how many
     skipped: bool  # its address table is empty, so the loader passes over it
     bound: bool
 
@@ -238,8 +237,13 @@ class Image:
         """Every symbol imported from one DLL, in file order."""
         return tuple(
             Symbol(name.decode("latin-1") if name else None, hint, ordinal)
-            for name, hint, ordinal in self.file.symbols(_DIRECTORY[imported.kind], imported.first, imported.count)
+            for name, hint, ordinal in self.file.symbols(_DIRECTORY[imported.kind], imported.first, imported.symbols)
         )
+
+    def names(self, imported: Import) -> list[str]:
+        """Those of the symbols imported from one DLL that have a name, in file order."""
+        found = self.file.symbols(_DIRECTORY[imported.kind], imported.first, imported.symbols)
+        return [name.decode("latin-1") for name, _, _ in found if name]
 
     def match(self, imported: Import, exporter: Image) -> tuple[list[Binding], list[Binding]]:
         """What the exporter does for the symbols of one import: (missing, forwarded)."""
@@ -251,7 +255,7 @@ class Image:
 
     def _match(self, imported: Import, exporter: Image) -> tuple[list[Binding], list[Binding]]:
         missing, forwarded = [], []
-        found = self.file.match(_DIRECTORY[imported.kind], imported.first, imported.count, exporter.file)
+        found = self.file.match(_DIRECTORY[imported.kind], imported.first, imported.symbols, exporter.file)
         names = self.symbols(imported) if found else ()
         texts: dict[bytes, str] = {}  # many imports may meet one forwarder
         for binding in found:

@@ -213,12 +213,18 @@ def find(
                 return host
             wanted = host
             continue
-        if rule.step == "side-by-side" and not redirected:
-            continue
-        found = _apply(rule, wanted, process, redirected or {})
-        if found is None:
-            tried += _not_there(rule)
-        elif found.status == "wrong-architecture":  # does not stop the search (1.3)
+        if rule.directory is not None:
+            path = rule.directory.find(wanted)
+            if path is None:
+                tried.append(Tried(rule, "not there" if rule.directory.exists else "no such directory"))
+                continue
+            found = _in_directory(wanted, path, rule, rule.directory, process)
+        else:
+            known = _apply(rule, wanted, process, redirected)
+            if known is None:
+                continue
+            found = known
+        if found.status == "wrong-architecture":  # does not stop the search (1.3)
             wrong = wrong or found
             tried.append(Tried(rule, found.reason))
         else:
@@ -252,22 +258,19 @@ def _api_set_host(name: str, importer: str, target: Target) -> str | Resolution:
     return name
 
 
-def _apply(rule: Rule, name: str, process: Process, redirected: Mapping[str, str]) -> Resolution | None:
+def _apply(rule: Rule, name: str, process: Process, redirected: Mapping[str, str] | None) -> Resolution | None:
+    """What a rule without a directory makes of a name; None if it goes on to the next."""
     if rule.step == "side-by-side":
-        path = redirected.get(base_name(name).lower())
+        path = redirected.get(base_name(name).lower()) if redirected else None
         return _candidate(name, path, rule, process) if path else None
     if rule.step == "loaded":
         loaded = process.loaded.get(name.lower())  # a name with a directory is not a base name
         return Resolution(name, loaded.status, loaded.path, rule, loaded.image) if loaded else None
-    if rule.step == "known-dlls":
-        if base_name(name).lower() not in process.target.windows.known_dlls:
-            return None
-        system32 = process.target.system_directories[0]
-        path = system32.find(name)
-        return _in_directory(name, path, rule, system32, process) if path else None
-    assert rule.directory is not None
-    path = rule.directory.find(name)
-    return _in_directory(name, path, rule, rule.directory, process) if path else None
+    if base_name(name).lower() not in process.target.windows.known_dlls:
+        return None
+    system32 = process.target.system_directories[0]
+    path = system32.find(name)
+    return _in_directory(name, path, rule, system32, process) if path else None
 
 
 def _in_directory(name: str, path: str, rule: Rule, directory: Directory, process: Process) -> Resolution:
@@ -307,15 +310,6 @@ def _is_part_of_windows(name: str) -> bool:
 def _names_in_windows() -> frozenset[str]:
     lists = [f"windows/{version}-{architecture}.txt" for version in ("10", "11") for architecture in ("x64", "x86")]
     return frozenset(name for listed in lists for name in tables.lines(listed))
-
-
-def _not_there(rule: Rule) -> Iterable[Tried]:
-    if rule.directory is not None:
-        yield _not_in(rule, exists=rule.directory.exists)
-
-
-def _not_in(rule: Rule, *, exists: bool) -> Tried:
-    return Tried(rule, "not there" if exists else "no such directory")
 
 
 def _parent(path: str) -> str:

@@ -43,6 +43,7 @@ def supplier(dll: str, importer: str = "") -> Supplier | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def is_gpu_build(name: str) -> bool:
     """Whether a file is made for a graphics card, by its name."""
     return _is_one_of(name, tables.table("suppliers.toml")["builds"]["names"])

@@ -133,17 +133,22 @@ def read(folder: str) -> Distribution:
 
 def metadata_folders(site: str, wanted: str = "") -> list[str]:
     """The .dist-info directories of a site-packages; those first whose name begins as `wanted`, a path in it, does."""
-    return _folders_first(site, normalised(re.split(r"[/.]", wanted.lower(), maxsplit=1)[0]))
+    folders = _folders(site)
+    first = normalised(re.split(r"[/.]", wanted.lower(), maxsplit=1)[0])
+    if not first:
+        return list(folders)
+    likely = [folder for folder, name in folders.items() if name.startswith(first)]
+    return [*likely, *(folder for folder in folders if folder not in likely)] if likely else list(folders)
 
 
 @files.remembered
-def _folders_first(site: str, first: str) -> list[str]:
+def _folders(site: str) -> dict[str, str]:
+    """Those of a site-packages -> their names in one spelling."""
     try:
         names = [name for name in files.names(site) if name.lower().endswith(_SUFFIX) and name[0] != "~"]
     except OSError:
-        return []
-    names.sort(key=lambda name: not (first and normalised(name).startswith(first)))
-    return [os.path.join(site, name) for name in names]
+        return {}
+    return {os.path.join(site, name): normalised(name) for name in names}
 
 
 @lru_cache(maxsize=4096)

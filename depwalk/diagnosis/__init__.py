@@ -97,6 +97,8 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
         explained = {name.lower() for finding in new for name in (finding.module, *finding.also)}
         unexplained = [module for module in unexplained if module.name.lower() not in explained]
         found += new
+        if not unexplained:  # the first cause is not about missing modules alone
+            break
     found = [*windows.folded(evidence, found), *_incomplete(evidence)]
     reconciled = installations.in_place_of_consequences(evidence, loads.reconcile(evidence, found))
     reconciled = environments.mixed_environment(evidence, reconciled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from depwalk.target.environment import Environment
 
 _MOST = 2000  # directories of a package that are looked into
+_HASHED = re.compile(r"(.+)-[0-9a-f]{6,64}\.dll", re.IGNORECASE)
 _SHOWN = 3  # files of other names
 
 
@@ -70,10 +72,9 @@ def _copies(module: Module, evidence: Evidence) -> list[Copy]:
 
 def renamed(name: str, evidence: Evidence) -> Iterable[str]:
     """Facts on copies that a packager gave a name with a hash: they satisfy nobody but their own package."""
-    stem = re.escape(os.path.splitext(name)[0])
-    pattern = re.compile(stem + r"-[0-9a-f]{6,64}\.dll", re.IGNORECASE)
+    stem = os.path.splitext(name)[0].lower()
     directories = [*_libraries(evidence), os.path.dirname(evidence.graph.root.path or "")]
-    found = ((file, directory) for directory in directories for file in _files(directory) if pattern.fullmatch(file))
+    found = ((file, directory) for directory in directories for file in _renamed_in(directory).get(stem, ()))
     for file, directory in islice(found, _SHOWN):
         yield f"{file} in {directory} does not count: it answers to that name only"
 
@@ -261,11 +262,16 @@ def _libraries_in(site: str) -> list[str]:
     return [os.path.join(site, name) for name in environment.folders(site) if name.lower().endswith(".libs")]
 
 
-def _files(directory: str) -> list[str]:
-    try:
-        return files.names(directory) if directory else []
-    except OSError:
-        return []
+@files.remembered
+def _renamed_in(directory: str) -> dict[str, list[str]]:
+    """Lower-case name without the hash -> files."""
+    found: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError):
+        for name in files.names(directory) if directory else ():
+            match = _HASHED.fullmatch(name)
+            if match:
+                found.setdefault(match[1].lower(), []).append(name)
+    return found
 
 
 def _key(path: str) -> str:

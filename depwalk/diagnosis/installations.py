@@ -175,6 +175,8 @@ def _quarantined_beside(installation: Installation, evidence: Evidence, told: se
 
 def _changed(installation: Installation, evidence: Evidence, told: set[str], *, failed: bool) -> Iterator[Finding]:
     """Files of the tree; and all of the package if the load failed, for it may load more than it imports."""
+    if not installation.changed:
+        return
     owner = installation.distribution
     tree = {os.path.normcase(os.path.abspath(module.path)) for module in evidence.graph.modules if module.path}
     for path, difference in installation.changed:

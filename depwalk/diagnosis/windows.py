@@ -258,10 +258,8 @@ def _of_releases(importer: Image, imported: Import, exporters: tuple[str, ...]) 
     """(release, function) of the imported functions that came with a release that the table knows."""
     key = _of_releases, imported.kind, imported.first, exporters
     if key not in importer.file.asked:
-        known = [_functions()[name] for name in exporters]
-        names = [symbol.name for symbol in importer.symbols(imported) if symbol.name is not None]
-        found = ((next((table[name] for table in known if name in table), ""), name) for name in names)
-        importer.file.asked[key] = [(release, name) for release, name in found if release]
+        known = _functions_of(exporters)
+        importer.file.asked[key] = [(known[name], name) for name in importer.names(imported) if name in known]
     answer: list[tuple[str, str]] = importer.file.asked[key]
     return answer
 
@@ -423,6 +421,12 @@ def _functions() -> Mapping[str, Mapping[str, str]]:
     for dll, function, release in (line.split("\t") for line in tables.lines("functions.tsv")):
         found.setdefault(dll.lower(), {})[function] = release
     return found
+
+
+@lru_cache(maxsize=4096)
+def _functions_of(dlls: tuple[str, ...]) -> Mapping[str, str]:
+    """Function -> id of the first release that has it, in the first of some DLLs that the table knows it of."""
+    return {function: release for dll in reversed(dlls) for function, release in _functions()[dll].items()}
 
 
 @cache

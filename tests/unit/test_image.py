@@ -475,7 +475,7 @@ def test_import_descriptors_that_share_one_huge_table_are_bounded_and_reported()
     rows = struct.pack("<5I", EVIL, 0, 0, table, EVIL) * 2000 + bytes(20)
     data = bare(thunks + rows, imports=(table, 20))
     found = image.parse(data)
-    assert sum(dll.count for dll in found.imports) <= len(data)
+    assert sum(dll.symbols for dll in found.imports) <= len(data)
     assert found.fatal_defects
 
 
