@@ -65,7 +65,14 @@ _DEFECTS = {
 
 
 class UnreadableFile(Exception):  # noqa: N818  (it names what the file is, as FileNotFound does)
-    """A file that is no image: missing, unreadable, empty or of another kind. The text says which, for a person."""
+    """A file that is no image: missing, unreadable, empty or of another kind. The text says which, for a person.
+
+    `by_content`: what is in it decides that, and not the system that refuses it.
+    """
+
+    def __init__(self, message: str, *, by_content: bool) -> None:
+        super().__init__(message)
+        self.by_content = by_content
 
 
 class Defect(NamedTuple):
@@ -295,9 +302,10 @@ def _read(name: str) -> Image:
     try:
         return _image(name, files.image(name))
     except core.CoreError as error:
-        raise UnreadableFile(_reason(name, error)) from None
+        by_content = error.status in (core.lib.DW_EMPTY, core.lib.DW_NOT_PE)
+        raise UnreadableFile(_reason(name, error), by_content=by_content) from None
     except OSError as error:  # of a wheel
-        raise UnreadableFile(f"{name}: {error.strerror}") from None
+        raise UnreadableFile(f"{name}: {error.strerror}", by_content=False) from None
 
 
 def parse(data: bytes, path: str = "<memory>") -> Image:
@@ -305,7 +313,7 @@ def parse(data: bytes, path: str = "<memory>") -> Image:
     try:
         return _image(path, core.File(None, data))
     except core.CoreError as error:
-        raise UnreadableFile(_reason(path, error, data[:16])) from None
+        raise UnreadableFile(_reason(path, error, data[:16]), by_content=True) from None
 
 
 def _image(path: str, file: core.File) -> Image:

@@ -35,8 +35,8 @@ class Earlier:
 
     One holds as long as the file is the same, and of all that it depended on nothing has changed: the modules of its
     tree, which files there are with a name that occurs in its tree, and its sources. Those that depend on this machine
-    never hold: what the loader said, and what was asked for the live Windows or processor, or for an interpreter, a
-    drive or a processor by its path.
+    never hold: what the loader said, what the system would not open, and what was asked for the live Windows or
+    processor, or for an interpreter, a drive or a processor by its path.
     """
 
     def __init__(
@@ -175,8 +175,9 @@ class _Preparation:
         for judgement, (judged, run, _) in candidates.items():
             if run not in by_run:
                 by_run[run] = self._outdated_since(run)
-            asked_again = judged.unreadable or judged.basis == "loader" or judged.case in live
-            if asked_again or judged.source_set in sets or judgement in by_run[run]:
+            refused = judged.unreadable and judged.basis is None
+            of_the_machine = refused or judged.basis == "loader" or judged.case in live
+            if of_the_machine or judged.source_set in sets or judgement in by_run[run]:
                 found.add(judgement)
         return found | self._without_importer(candidates, found)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from depwalk.bulk.rows import Case, Unit
+    from depwalk.diagnosis import Basis
     from depwalk.graph import Edge, Graph, Module
     from depwalk.image import Image
     from depwalk.result import Result
@@ -59,9 +60,10 @@ def judge(listed: Sequence[File], site: Mapping[str, Collection[str]] | None, qu
     return judged
 
 
-def unread(file: File, reason: str, question: Question) -> list[Row]:
-    """The rows of a file that cannot be read."""
-    return [Row(file, case, None, reason=reason, unreadable=True) for case, _ in question.cases]
+def unread(file: File, reason: str, question: Question, *, by_content: bool = False) -> list[Row]:
+    """The rows of a file that cannot be read: for what is in it, or for a reason that may pass."""
+    basis: Basis | None = "static" if by_content else None
+    return [Row(file, case, None, basis, reason=reason, unreadable=True) for case, _ in question.cases]
 
 
 def asked_python(question: Question) -> Python | None:
@@ -106,7 +108,8 @@ def _rows_of(
         file = _described(file, own, hashed=question.hashed)
     except (image.UnreadableFile, OSError) as error:
         reason = str(error).removeprefix(f"{file.path}: ")
-        yield from unread(file, reason, question)
+        by_content = isinstance(error, image.UnreadableFile) and error.by_content
+        yield from unread(file, reason, question, by_content=by_content)
         return
     for number, (case, choice) in enumerate(choices):
         row, graph = _row(file, own, case, choice, site, question)

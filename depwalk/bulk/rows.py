@@ -93,7 +93,7 @@ class Row:
     file: File
     case: Case
     verdict: Verdict | None
-    basis: Basis | None = None
+    basis: Basis | None = None  # of an unreadable file: 'static' if what is in it is at fault
     findings: tuple[Finding, ...] = ()
     nodes: tuple[Node, ...] = ()
     links: tuple[Link, ...] = ()

@@ -70,7 +70,8 @@ def _judged(task: Task, question: Question) -> Judged:
     try:
         archive = Archive(task.unit.path)
     except (UnreadableArchive, OSError) as error:
-        return Judged(unread(_whole(task.unit), getattr(error, "strerror", None) or str(error), question))
+        reason, by_content = getattr(error, "strerror", None) or str(error), isinstance(error, UnreadableArchive)
+        return Judged(unread(_whole(task.unit), reason, question, by_content=by_content))
     return _of_wheel(task, archive, question)
 
 
@@ -143,7 +144,7 @@ def _members(unit: Unit, archive: Archive, question: Question) -> tuple[list[Fil
             continue
         file = File(os.path.join(unit.path, *member.name.split("/")), unit, kind, member.size, 0)
         if member.refused:
-            judged.rows += unread(file, member.refused, question)
+            judged.rows += unread(file, member.refused, question, by_content=True)
         else:
             readable.append(file)
     return sorted(readable, key=lambda file: file.path), judged

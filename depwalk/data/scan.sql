@@ -91,7 +91,7 @@ CREATE TABLE judgements (
     case_id       INTEGER NOT NULL REFERENCES cases,
     tool          TEXT NOT NULL,    -- version of depwalk
     verdict       TEXT,             -- 'loads', 'fails', 'unknown'; NULL if it was not judged
-    basis         TEXT,             -- 'static' (predicted) or 'loader' (the real loader said so)
+    basis         TEXT,             -- 'static' (by the files alone) or 'loader' (the real loader said so)
     reason        TEXT NOT NULL,    -- why it was not judged, for a person
     unreadable    INTEGER NOT NULL, -- 1 if the reason is that it cannot be read
     elapsed_ms    REAL NOT NULL,    -- how long that took, in milliseconds

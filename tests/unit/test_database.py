@@ -419,11 +419,18 @@ def test_another_kind_of_unit_is_another_question(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(
-    "facts", [{"basis": "loader"}, {"verdict": None, "unreadable": True}], ids=["loader", "unreadable"]
+    "facts",
+    [{"basis": "loader"}, {"verdict": None, "basis": None, "unreadable": True}],
+    ids=["loader", "refused"],
 )
 def test_what_the_machine_said_is_asked_again(facts: dict[str, Any], tree: Tree) -> None:
     tree.rows = [tree.row(**facts)]
     assert [tree.scan(), tree.scan()] == [0, 0]
+
+
+def test_what_is_unreadable_by_its_content_holds(tree: Tree) -> None:
+    tree.rows = [tree.row(verdict=None, basis="static", unreadable=True)]
+    assert [tree.scan(), tree.scan()] == [0, 1]
 
 
 @pytest.mark.parametrize("words", [{"windows": "live"}, {"cpu": "live"}, {"python": sys.executable}])
@@ -560,9 +567,9 @@ def test_a_wheel_that_was_not_judged_to_its_end_does_not_hold_as_a_whole(path: s
         assert all(earlier.find(found.file, found.case) for found in rows)  # its members do, once it was opened
 
 
-def test_a_wheel_with_an_unreadable_member_does_not_hold_as_a_whole(path: str) -> None:
+def test_a_wheel_with_a_member_that_was_refused_does_not_hold_as_a_whole(path: str) -> None:
     rows = wheel_rows(WHEEL)
-    rows[0] = replace(rows[0], verdict=None, unreadable=True)
+    rows[0] = replace(rows[0], verdict=None, basis=None, unreadable=True)
     assert [scan_wheels(path, [WHEEL], rows), scan_wheels(path, [WHEEL], rows)] == [[False], [False]]
 
 
