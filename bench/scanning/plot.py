@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 WIDTH, HEIGHT = 640, 320
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 40, 48
+LEFT, RIGHT, TOP, BOTTOM = 56, 32, 40, 48
 COLOURS = ("#2f81f7", "#d4731a", "#3fa055")  # each has contrast against white and against near-black
 STYLE = """text{font:12px system-ui,sans-serif;fill:#57606a}.g{stroke:#8b949e;stroke-opacity:.35}
 .a{stroke:#8b949e}@media(prefers-color-scheme:dark){text{fill:#a9b1ba}}"""
@@ -51,7 +51,7 @@ def _line(index: int, name: str, points: Sequence[tuple[float, float]]) -> Itera
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     yield f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
     yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in points)
-    at = LEFT + 150 + 190 * index
+    at = LEFT + 150 + 210 * index
     yield f'<path d="M{at} 12h18" stroke="{colour}" stroke-width="3"/><text x="{at + 24}" y="16">{escape(name)}</text>'
 
 
