@@ -107,6 +107,11 @@ OUTPUT: int = lib.DW_EVENT_OUTPUT
 EXIT: int = lib.DW_EVENT_EXIT
 
 
+def _close(facts: Any, library: Any = lib) -> None:
+    """Close a file. It keeps the library, which Python, when it ends, may else unload before the last file is closed."""
+    library.dw_close(facts)
+
+
 class File:
     """One open PE file. `facts` is its dw_image, which stays readable as long as this object lives."""
 
@@ -121,7 +126,7 @@ class File:
             status = lib.dw_open(self.facts, _native_path(os.fspath(path or "")), os_error)
         if status != lib.DW_OK:
             raise CoreError(status, os_error[0])
-        self.facts = ffi.gc(self.facts, lib.dw_close)
+        self.facts = ffi.gc(self.facts, _close)
         self.content: Any = ffi.buffer(self.facts.data, self.facts.size)
         self._symbols: dict[int, Any] = {}  # by directory: the dw_symbol array
         self.asked: dict[Any, Any] = {}  # answers of those above that take time, by question
