@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from depwalk.report.tree import Glyphs
 
 _PLAIN_WIDTH = 80
-_WIDEST = 120  # longer lines are hard to read
+_NARROWEST, _WIDEST = 40, 200
 _STYLES = {"bad": "bold red", "warn": "yellow", "good": "bold green", "head": "bold"}
 
 
@@ -32,10 +32,13 @@ class Terminal:
 
     @property
     def width(self) -> int:
-        """Columns to use."""
-        if not self.is_terminal:
-            return _PLAIN_WIDTH
-        return max(40, min(shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns - 1, _WIDEST))
+        """Columns to use: those of the terminal; elsewhere 80, or what COLUMNS says."""
+        told = os.environ.get("COLUMNS", "")
+        if self.is_terminal:
+            columns = shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns - 1
+        else:
+            columns = int(told) if told.isdecimal() and int(told) else _PLAIN_WIDTH
+        return max(_NARROWEST, min(columns, _WIDEST))
 
     @property
     def glyphs(self) -> Glyphs:

@@ -29,6 +29,13 @@ _PROGRAM_VERDICTS = {
     "unknown": ("failed, and not because of a DLL", "warn"),
 }
 _LABELS = {"error": "ERROR", "warning": "WARNING", "note": "NOTE"}
+_PROOFS = {
+    "loader": "the Windows loader itself showed it",
+    "static": "read in the files",
+    "inferred": "concluded from this; nothing showed it directly",
+}
+_FACTS = 2  # of a finding that are told if nobody asks for more
+_PROSE = 100  # columns: longer lines are hard to read
 _STYLES = {"error": "bad", "warning": "warn", "note": ""}
 
 _HEADLINES = {  # behind the name of the module
@@ -69,13 +76,14 @@ def render(
 ) -> list[Line]:
     """The whole report in lines of at most `width` columns, except for paths and commands, which stay whole."""
     text, style = answer(result)
+    columns, width = width, min(width, _PROSE)
     lines = [*wrap(text, width, style=style), *wrap(_basis(result), width)]
     for finding in result.findings:
         if finding.severity == "error":
             lines += [Line(""), *_finding(finding, width, verbose=verbose)]
     is_file = result.graph.root.image is not None or bool(result.graph.edges)
     if is_file:
-        tree = Tree(result, width, glyphs, everything=everything, verbose=verbose)
+        tree = Tree(result, columns, glyphs, everything=everything, verbose=verbose)
         lines += [Line(""), Line("Dependencies", "head"), *tree.lines()]
     for finding in result.findings:
         if finding.severity != "error":
@@ -117,7 +125,8 @@ def _headline(finding: Finding, result: Result) -> str:
     if finding.code == "windows-too-old":
         return f"this Windows is too old for {finding.needed_by or finding.module}"
     if finding.code in _HEADLINES:
-        return f"{finding.module} {_HEADLINES[finding.code]}"
+        name = "it" if finding.module == result.graph.root.name else finding.module
+        return f"{name} {_HEADLINES[finding.code]}"
     return finding.code.replace("-", " ")
 
 
@@ -173,10 +182,11 @@ def _basis(result: Result) -> str:
 def _finding(finding: Finding, width: int, *, verbose: bool) -> Iterator[Line]:
     yield Line(f"{_LABELS[finding.severity]} {finding.code}", _STYLES[finding.severity])
     yield from wrap(finding.message, width, "  ")
-    for fact in finding.evidence:
-        yield from wrap(fact, width, "  - ", "    ")
-    if finding.proof != "static" or verbose:
-        yield Line(f"  - proof: {finding.proof}")
+    facts = [*finding.evidence, *([_PROOFS[finding.proof]] if finding.proof != "static" or verbose else [])]
+    few = facts if verbose or len(facts) <= _FACTS else facts[:_FACTS]
+    for fact in few:
+        more = f"; {len(facts) - len(few)} more with -v" if fact is few[-1] and len(few) < len(facts) else ""
+        yield from wrap(f"{fact}{more}", width, "  - ", "    ")
     if finding.remedy is not None:
         yield from wrap(f"What to do: {finding.remedy.text}", width, "  ", "    ")
         for whole in (finding.remedy.command, finding.remedy.url):

@@ -1,6 +1,7 @@
 """The dependency tree of the text report.
 
-Every module is unfolded once, where it is nearest to the file; what is at fault, and the way to it, comes first.
+What is at fault, and the way to it, comes first and is unfolded, once, where it is nearest to the file. Of the rest,
+what the file itself needs has a line each, and the others are counted.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from depwalk.graph import paths_to
 from depwalk.report.lines import Line, shown, wrap
 from depwalk.target.api_sets import is_api_set
 
@@ -51,10 +53,11 @@ class _Row(NamedTuple):
     text: str
     style: str
     module: Module | None
+    why: str = ""  # how the search came to it
 
 
 class Tree:
-    """Draws the graph of one result. `everything` unfolds the DLLs of Windows, too."""
+    """Draws the graph of one result. `everything` unfolds all of it; `verbose` tells how each module was found."""
 
     def __init__(self, result: Result, width: int, glyphs: Glyphs, *, everything: bool, verbose: bool) -> None:
         self.graph = result.graph
@@ -68,7 +71,9 @@ class Tree:
             if edge.importer != edge.imported:
                 self.edges[edge.importer].append(edge)
         self.blamed = {finding.module.lower() for finding in result.findings if finding.severity == "error"}
-        self.failing = self._failing()
+        at_fault = self._at_fault()
+        self.failing = self._with_importers({key for key in at_fault if not self.graph.modules[key].delayed})
+        self.chains = self._nearest(at_fault)
         self.shown: set[int] = set()
 
     def lines(self) -> Iterator[Line]:
@@ -77,10 +82,18 @@ class Tree:
         yield Line(shown(f"{root.name}{self._facts(root)}"), "bad" if root.status in _BAD else "")
         yield from self._below(root, "")
 
-    def _failing(self) -> set[int]:
-        """Modules that are at fault, and those through which they are needed."""
-        failing = {module.id for module in self.graph.modules if module.status in _BAD or self._is_blamed(module)}
-        failing |= {edge.imported for edge in self.graph.edges if edge.unresolved and edge.kind != "delay"}
+    def _at_fault(self) -> set[int]:
+        found = {module.id for module in self.graph.modules if module.status in _BAD or self._is_blamed(module)}
+        return found | {edge.imported for edge in self.graph.edges if edge.unresolved and edge.kind != "delay"}
+
+    def _nearest(self, at_fault: set[int]) -> set[int]:
+        """Those modules, and the ones on the shortest way to each."""
+        chains = (paths_to(self.graph, self.graph.modules[key]) for key in at_fault)
+        return at_fault | {edge.imported for chain in chains for edge in chain}
+
+    def _with_importers(self, at_fault: set[int]) -> set[int]:
+        """Those modules, and all that need them, directly or through others."""
+        failing = set(at_fault)
         importers = defaultdict(set)
         for edge in self.graph.edges:
             importers[edge.imported].add(edge.importer)
@@ -105,29 +118,50 @@ class Tree:
             start = prefix + (self.glyphs.last if last else self.glyphs.branch)
             below = prefix + (self.glyphs.space if last else self.glyphs.bar)
             yield from wrap(row.text, self.width, start, below + "  ", row.style)
+            if row.why:
+                yield from wrap(row.why, self.width, below + "  ", below + "    ")
             if row.module is not None and self._unfolds(row.module, module):
                 yield from self._below(row.module, below)
 
     def _unfolds(self, module: Module, importer: Module) -> bool:
-        return module.id not in self.shown and module.depth == importer.depth + 1
+        is_wanted = self.everything or module.id in self.chains
+        return is_wanted and module.id not in self.shown and module.depth == importer.depth + 1
 
     def _rows(self, module: Module) -> list[_Row]:
         needed: defaultdict[int, list[Edge]] = defaultdict(list)
         for edge in self.edges[module.id]:
             needed[edge.imported].append(edge)
-        rows, windows, elsewhere = [], [], []
+        rows, windows, found = [], [], []
         for one in sorted((self.graph.modules[key] for key in needed), key=self._rank):
-            folds = not self.everything and one.id not in self.failing
+            folds = not self.everything and one.id not in self.failing | self.chains
             if folds and one.status == "system":
                 windows.append(_written(one, needed[one.id]))
-            elif folds and module.depth > 0 and not self._unfolds(one, module):
-                elsewhere.append(_written(one, needed[one.id]))
+            elif folds and module.depth > 0:
+                found.append(_written(one, needed[one.id]))
             else:
-                rows.append(_Row(self._text(one, needed[one.id]), self._style(one, needed[one.id]), one))
-        return rows + _folded("shown elsewhere: ", elsewhere) + _folded(f"{len(windows)} of Windows: ", windows)
+                why = self._why(one) if self.verbose else ""
+                rows.append(_Row(self._text(one, needed[one.id]), self._style(one, needed[one.id]), one, why))
+        return rows + _folded(f"{len(found)} found: ", found) + _folded(f"{len(windows)} of Windows: ", windows)
 
-    def _rank(self, module: Module) -> tuple[bool, bool, bool]:
-        return module.id not in self.failing, module.status not in _BAD, module.delayed
+    def _why(self, module: Module) -> str:
+        """Which rule found it, and where the search had been before."""
+        places = [f"{tried.rule.directory.path} ({tried.reason})" for tried in module.tried if tried.rule.directory]
+        before = "; ".join(places)
+        if module.rule is None:
+            return f"looked for in: {before}" if before else ""
+        return f"found by: {module.rule.name}" + (f"; tried before: {before}" if before else "")
+
+    def _number_below(self, module: Module) -> int:
+        """How many modules it brings that are not drawn, those of Windows not counted."""
+        reached, pending = {module.id}, [module.id]
+        while pending:
+            needed = {edge.imported for edge in self.edges[pending.pop()]} - reached
+            reached |= needed
+            pending += needed
+        return sum(self.graph.modules[key].status != "system" for key in reached) - 1
+
+    def _rank(self, module: Module) -> tuple[bool, bool, bool, bool]:
+        return module.id not in self.chains, module.id not in self.failing, module.status not in _BAD, module.delayed
 
     def _style(self, module: Module, edges: Sequence[Edge]) -> str:
         if module.delayed:
@@ -141,17 +175,25 @@ class Tree:
         lacking = [name for edge in edges for name in edge.unresolved]
         lacks = f"  LACKS {', '.join(lacking[:2])}{', ...' if len(lacking) > 2 else ''}" if lacking else ""
         blamed = "  AT FAULT" if self._is_blamed(module) and module.status == "found" and not lacks else ""
-        return f"{_written(module, edges)}{kind}{self._facts(module)}{lacks}{blamed}"
+        more = ""
+        if not self.everything and module.id not in self.chains and module.status != "system":
+            below = self._number_below(module)
+            more = "  (needs it, too)" if module.id in self.failing else f"  (+{below} below it)" if below else ""
+        return f"{_written(module, edges)}{kind}{self._facts(module)}{lacks}{blamed}{more}"
 
     def _facts(self, module: Module) -> str:
-        rule = f" [{module.rule.name}]" if module.rule and self.verbose else ""
         if module.status in _MARKS:
             return f"  {_MARKS[module.status]}" + (f" ({module.reason})" if module.reason and self.verbose else "")
         if module.id == 0:
             return f"  {module.image.architecture}" if module.image else ""
-        directory = os.path.dirname(module.path or "")
-        where = "beside it" if directory == self.home and not self.verbose else module.path
-        return f"  {where}{rule}"
+        return f"  {module.path if self.verbose else self._place(module.path or '')}"
+
+    def _place(self, path: str) -> str:
+        """Where a file is, as seen from the directory of the file that was asked about, if it is below that."""
+        if os.path.dirname(path) == self.home:
+            return "beside it"
+        below = os.path.join(self.home, "")
+        return path.removeprefix(below) if path.startswith(below) else path
 
 
 def _folded(label: str, names: list[str]) -> list[_Row]:

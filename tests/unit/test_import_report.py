@@ -153,23 +153,23 @@ def missing(make_pe: MakePE, **fields: Any) -> Result:
 
 
 def test_a_program_that_ended_well_loads_all_that_it_needs() -> None:
-    assert lines(ended(ended_well=True)) == [
-        "python app.py loads all that it needs",
-        f"{PLACE}, in CPython 3.11 (64-bit): it took 40 ms, with 2 imports and 0 extension modules.",
-    ]
+    answer, *basis = lines(ended(ended_well=True))
+    assert answer == "python app.py loads all that it needs"
+    told = f"{PLACE}, in CPython 3.11 (64-bit): it took 40 ms, with 2 imports and 0 extension modules."
+    assert " ".join(basis) == told
 
 
 def test_a_program_in_which_a_load_failed_does_not_work_and_the_cause_is_in_the_first_line(make_pe: MakePE) -> None:
     shown = lines(missing(make_pe))
     assert shown[0] == "python app.py does NOT work: gone.dll is missing"
-    assert shown[1].endswith("it took 40 ms, with 2 imports and 1 extension module.")
+    assert " ".join(shown[1:3]).endswith("it took 40 ms, with 2 imports and 1 extension module.")
     assert any("gone.dll  MISSING" in line for line in shown)
 
 
 def test_a_program_that_failed_otherwise_failed_not_because_of_a_dll() -> None:
     shown = lines(ended(exit_code=3))
     assert shown[0] == "python app.py failed, and not because of a DLL"
-    assert shown[3:5] == ["WARNING analysis-incomplete", "  It ended with status 3, and no DLL failed to load."]
+    assert shown[-3:-1] == ["WARNING analysis-incomplete", "  It ended with status 3, and no DLL failed to load."]
 
 
 def test_an_import_that_raised_its_own_error_has_that_in_the_first_line() -> None:
@@ -179,7 +179,7 @@ def test_an_import_that_raised_its_own_error_has_that_in_the_first_line() -> Non
 
 def test_a_program_that_was_stopped_says_so() -> None:
     found = ended(timed_out=True, load=LoadTrace(None, timed_out=True))
-    assert "it was stopped at the time limit, with 2 imports" in lines(found)[1]
+    assert "it was stopped at the time limit, with 2 imports" in " ".join(lines(found))
 
 
 def test_a_program_that_is_no_python_is_not_said_to_be_one() -> None:

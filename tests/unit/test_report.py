@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ def test_the_answer_names_the_first_error(trouble: Result) -> None:
 
 
 def test_who_says_so_comes_second(fine: Result) -> None:
-    assert lines(fine, width=200)[1] == (
+    assert " ".join(lines(fine, width=200)[1:3]) == (
         "Predicted from the files alone, for CPython 3.11 (64-bit) on Windows 10 (as of version 1803) (x64); "
         "the file was not loaded."
     )
@@ -94,7 +95,7 @@ def test_errors_come_before_the_tree_and_warnings_after_it(trouble: Result) -> N
 
 
 def test_every_finding_is_told_whole(trouble: Result) -> None:
-    shown = " ".join(" ".join(lines(trouble)).split())
+    shown = " ".join(" ".join(lines(trouble, verbose=True)).split())
     for finding in trouble.findings:
         for part in (finding.message, finding.remedy and finding.remedy.text, *finding.evidence):
             assert part is None or " ".join(part.split()) in shown
@@ -199,10 +200,46 @@ def test_the_dlls_of_windows_are_unfolded_on_demand(fine: Result) -> None:
 
 
 def test_the_rule_that_found_a_file_is_told_on_demand(fine: Result) -> None:
-    assert any(
-        "dep.dll" in line and "[directory of the file]" in line for line in drawn(fine, width=1000, verbose=True)
-    )
-    assert not any("[directory of the file]" in line for line in drawn(fine, width=1000))
+    told = "found by: directory of the file"
+    assert any(told in line for line in drawn(fine, width=1000, verbose=True))
+    assert not any(told in line for line in drawn(fine, width=1000))
+
+
+def test_where_the_search_had_been_before_is_told_on_demand(make_pe: MakePE) -> None:
+    make_pe("lib/dep.dll", exports=["f"])
+    path = make_pe("root.pyd", imports={"dep.dll": ["f"]})
+    place = target(dll_dirs=[path.parent / "lib"])
+    told = [line for line in drawn(diagnosed(path, place), width=1000, verbose=True) if "found by" in line]
+    (line,) = told
+    assert line.endswith(f"added directory; tried before: {path.parent} (not there); C:\\Python311 (not there)")
+
+
+def test_a_finding_has_at_most_two_facts_and_says_how_many_more_there_are(make_pe: MakePE) -> None:
+    found = diagnosed(make_pe("root.pyd", imports={"gone.dll": ["f"]}))
+    finding = replace(found.findings[0], evidence=("first", "second", "third", "fourth"))
+    shown = lines(replace(found, findings=(finding,)))
+    facts = [line for line in shown if line.startswith("  - ")]
+    assert facts == ["  - first", "  - second; 2 more with -v"]
+
+
+def test_what_is_found_below_a_dll_is_counted(make_pe: MakePE) -> None:
+    make_pe("a.dll", imports={"b.dll": ["f"], "user32.dll": ["f"]}, exports=["f"])
+    make_pe("b.dll", imports={"c.dll": ["f"]}, exports=["f"])
+    make_pe("c.dll", exports=["f"])
+    found = diagnosed(make_pe("root.pyd", imports={"a.dll": ["f"]}))
+    assert drawn(found) == ["root.pyd  x64", "`-- a.dll  beside it  (+2 below it)"]
+
+
+def test_another_way_to_what_is_missing_is_not_unfolded(make_pe: MakePE) -> None:
+    make_pe("near.dll", imports={"gone.dll": ["f"]}, exports=["f"])
+    make_pe("far.dll", imports={"near.dll": ["f"]}, exports=["f"])
+    found = diagnosed(make_pe("root.pyd", imports={"far.dll": ["f"], "near.dll": ["f"]}))
+    assert drawn(found) == [
+        "root.pyd  x64",
+        "+-- near.dll  beside it",
+        "|   `-- gone.dll  MISSING",
+        "`-- far.dll  beside it  (needs it, too)",
+    ]
 
 
 @pytest.mark.parametrize("name", ["\x1b[2Jgone.dll", "gone\x07.dll", "gone\u203a.dll", "gone\n.dll", "gone\r.dll"])
