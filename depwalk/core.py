@@ -108,7 +108,7 @@ EXIT: int = lib.DW_EVENT_EXIT
 
 
 def _close(facts: Any, library: Any = lib) -> None:
-    """Close a file. It keeps the library, which Python, when it ends, may else unload before the last file is closed."""
+    """Close a file. It keeps the library: Python, when it ends, may let go of that before the last file is closed."""
     library.dw_close(facts)
 
 
