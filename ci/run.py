@@ -4,6 +4,7 @@ python3 ci/run.py test [--host | --windows] [pytest arguments]
 python3 ci/run.py demo
 python3 ci/run.py cases
 python3 ci/run.py matrix
+python3 ci/run.py examples
 python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py instructions [--most N] [FILE...]
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING
 
 import bed
 import cases
+import examples
 import fetch
 import prerequisites
 import sanitize
@@ -101,6 +103,7 @@ def main() -> int:
     commands.add_parser("demo", help="show what depwalk says about a real broken wheel")
     commands.add_parser("cases", help="write docs/cases.md from the tests that reproduce real cases")
     commands.add_parser("matrix", help="scan the whole wheelhouse in every case, compare, and write docs/matrix.md")
+    commands.add_parser("examples", help="write docs/examples: the reports of ten patients, from real runs")
     commands.add_parser("bed", help="only set the test bed up")
     commands.add_parser(
         "agreement", allow_abbrev=False, help="compare predictions with real loads over every real extension"
@@ -134,6 +137,7 @@ def main() -> int:
                 "test": lambda: test_command(rest, host=not options.windows, windows=not options.host),
                 "demo": demo_command,
                 "matrix": matrix_command,
+                "examples": examples_command,
                 "bed": bed_command,
                 "agreement": lambda: agreement_command(rest),
                 "instructions": lambda: instructions_command(rest),
@@ -230,6 +234,19 @@ def matrix_command() -> int:
     workplace.mkdir(parents=True, exist_ok=True)
     command = [host_python, CHECKOUT / "ci" / "matrix.py", wheelhouse]
     return subprocess.call(command, cwd=workplace, env=host_environment_variables(), stdin=subprocess.DEVNULL)
+
+
+def examples_command() -> int:
+    """Write the reports of the patients."""
+    if ON_WINDOWS:
+        raise SetupError("examples: the patients are shown in the bed only")
+    host_python = fetch.host_environment()
+    fetch_material(host_python)
+    build_zoo(host_python)
+    with bed.open_bed(host_python) as the_bed:
+        install_in_bed(host_python, the_bed, bed.X64)
+        examples.prepare(host_python, the_bed.prefix)
+        return min(examples.make(the_bed), 1)
 
 
 def processors_command(args: Sequence[str]) -> int:

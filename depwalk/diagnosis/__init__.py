@@ -49,6 +49,7 @@ _CAUSES_OF_MISSING = (
     wheels.built_here,
     search_path.dead_entry,
     missing.not_searched,
+    installations.taken_out,
     runtimes.unsupplied,
     suppliers.missing_gpu_runtime,
     windows.missing_system_dll,

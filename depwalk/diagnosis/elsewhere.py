@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from depwalk.target.environment import Environment
 
 _MOST = 2000  # directories of a package that are looked into
-_HASHED = re.compile(r"(.+)-[0-9a-f]{6,64}\.dll", re.IGNORECASE)
+HASHED = re.compile(r"(.+)-[0-9a-f]{6,64}\.dll", re.IGNORECASE)  # what packaging tools make of a name
 _SHOWN = 3  # files of other names
 
 
@@ -268,7 +268,7 @@ def _renamed_in(directory: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     with contextlib.suppress(OSError):
         for name in files.names(directory) if directory else ():
-            match = _HASHED.fullmatch(name)
+            match = HASHED.fullmatch(name)
             if match:
                 found.setdefault(match[1].lower(), []).append(name)
     return found

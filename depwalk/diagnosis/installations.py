@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import wheel
-from depwalk.diagnosis import commands
+from depwalk.diagnosis import commands, elsewhere
 from depwalk.finding import Finding, Remedy
+from depwalk.target import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +36,36 @@ def absent_file(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Findi
             if gone:
                 yield _absent(gone[0], installation, evidence, module)
                 break
+
+
+def taken_out(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding]:
+    """`missing-dll`: a name that a packaging tool made, needed by a file that lies in no package."""
+    path = evidence.graph.root.path or ""
+    if evidence.installations or environment.site_of(path) is not None:
+        return
+    hashed = [module for module in missing if elsewhere.HASHED.fullmatch(module.name)]
+    if not hashed:
+        return
+    first, also = hashed[0], tuple(module.name for module in hashed[1:])
+    importer = evidence.importer(first)
+    yield Finding(
+        "missing-dll",
+        "error",
+        first.name,
+        f"{importer} needs {first.name}, which only its own package brings, and {path} lies in none that is installed.",
+        needed_by=importer,
+        evidence=(
+            "the letters and digits at the end of the name are a hash, which the tool that made the wheel put there",
+            *((f"also missing: {', '.join(also)}",) if also else ()),
+            *evidence.chain(first),
+            *evidence.searched(first),
+        ),
+        remedy=Remedy(
+            f"Use {evidence.graph.root.name} where its package is installed, by importing that package: a file that is "
+            "copied out of it leaves its DLLs behind. A program that was made of the package has to take them along."
+        ),
+        also=also,
+    )
 
 
 def in_place_of_consequences(evidence: Evidence, findings: Iterable[Finding]) -> list[Finding]:

@@ -91,7 +91,7 @@ def render(
     if verbose:
         lines += [Line(""), Line("Search", "head")]
         for step in search_path.listing(result.target, result.graph.rules):
-            lines += wrap(step, width, "  ", "      ")
+            lines += wrap(step, columns, "  ", "      ")
         lines += [Line(""), Line("GPU", "head"), *_gpu(result, width)]
         if result.judged:
             lines += [Line(""), Line("Code", "head"), *_code(result, width)]
@@ -175,7 +175,9 @@ def _basis(result: Result) -> str:
     elif result.load.loaded:
         answer = f"it loaded the file in {result.load.elapsed_ms:.0f} ms"
     else:
-        answer = f"code {result.load.code}" + (f" ({result.load.status})" if result.load.status else "")
+        code = result.load.code
+        answer = f"code {code if code < 1 << 16 else f'0x{code:08X}'}"
+        answer += f" ({result.load.status})" if result.load.status else ""
     return f"Asked the loader of {where}, for {process}: {answer}."
 
 

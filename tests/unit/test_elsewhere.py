@@ -260,6 +260,27 @@ def test_near_miss_a_copy_with_a_hash_in_its_name_answers_to_that_name_only(
     assert f"{name} in {directory} does not count: it answers to that name only" in found.evidence
 
 
+HASHED = "dep-00112233445566778899aabbccddeeff.dll"
+
+
+def test_a_file_that_was_copied_out_of_its_package_belongs_back_there(make_pe: MakePE, tmp_path: Path) -> None:
+    found = only(findings(make_pe("alone/_a.pyd", imports={HASHED: ["f"]}), inside(tmp_path)))
+    assert (found.code, found.module) == ("missing-dll", HASHED)
+    assert "which only its own package brings" in found.message
+    assert found.remedy is not None
+    assert "where its package is installed" in found.remedy.text
+
+
+@pytest.mark.parametrize("path", [f"{SITE}/pkg/_a.pyd", "alone/_a.pyd"])
+def test_near_miss_a_package_without_its_dll_or_a_plain_name_is_not_copied_out(
+    path: str, make_pe: MakePE, tmp_path: Path
+) -> None:
+    name = HASHED if SITE in path else "dep-extra.dll"
+    found = only(findings(make_pe(path, imports={name: ["f"]}), inside(tmp_path)))
+    assert found.code == "missing-dll"
+    assert "only its own package" not in found.message
+
+
 def test_near_miss_a_dll_of_a_longer_name_is_no_copy(make_pe: MakePE, tmp_path: Path) -> None:
     make_pe(f"{SITE}/other.libs/dep-extra.dll", exports=["f"])
     found = only(findings(root(make_pe), inside(tmp_path)))

@@ -232,7 +232,7 @@ def at_length(make_pe: MakePE, length: int, prefix: str = "C:\\", *, load: LoadT
     """A file whose path on Windows has so many characters, and nothing else wrong with it."""
     known = evidence(make_pe("root.pyd"), target(), load=load)
     path = prefix + "x" * (length - len(prefix) - 5) + "\\r.pyd"[1:]
-    first = replace(known.graph.root, path=path)
+    first = known.graph.root._replace(path=path)
     return replace(known, graph=replace(known.graph, modules=(first, *known.graph.modules[1:])))
 
 
@@ -264,7 +264,7 @@ def test_near_miss_a_long_path_on_a_system_that_is_not_windows(make_pe: MakePE) 
 
 def test_a_missing_dll_below_a_long_path_is_the_missing_dll(make_pe: MakePE) -> None:
     known = evidence(root(make_pe), target(), load=LoadTrace(126))
-    first = replace(known.graph.root, path="C:\\" + "x" * 300)
+    first = known.graph.root._replace(path="C:\\" + "x" * 300)
     known = replace(known, graph=replace(known.graph, modules=(first, *known.graph.modules[1:])))
     assert [found.code for found in diagnosis.diagnose(known)] == ["missing-dll"]
 
