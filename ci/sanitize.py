@@ -48,7 +48,7 @@ WORK_COUNTED = "-fsanitize-coverage=trace-pc"  # only of the core: see check.c
 
 SEED_SUFFIXES = (".dll", ".pyd", ".exe")
 PATIENT_BYTES = 32768  # of the real wheels only files up to this size: cuts of a larger one take long
-MUTATIONS = 8000  # of each file; with the cuts of all files about a minute on two processors
+MUTATIONS = 3000  # of each file; with the cuts of all files two minutes on two processors
 PATIENT_MUTATIONS = 2000
 WORST_BYTES = (16384, 65536, 1048576)
 LONGEST_INPUT = 32768  # libFuzzer's, in bytes
