@@ -1,7 +1,7 @@
 """What the documentation site generates: a hook of mkdocs that fills in `<!-- generated: NAME -->`, at every build.
 
-The pages are written by nobody and so cannot drift: from the parsers of the commands, from the schemas, from the findings
-that have a page. Only the sources of the checkout are read; the core need not be built.
+So they cannot drift: they are made of the parsers of the commands, of the schemas, and of the findings that have a page.
+Only the sources of the checkout are read; the core need not be built.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ DOCS = CHECKOUT / "docs"
 DATA = CHECKOUT / "depwalk" / "data"
 MARK = re.compile(r"^<!-- generated: ([\w -]+) -->$", re.MULTILINE)
 OUTSIDE = re.compile(r"\]\(((?:\.\./)+)([^)#]+)")
-LONGEST_LINE = 100  # of a usage
+LONGEST_LINE = 80  # of a usage
+TITLES = {"": "A file, a name, a directory"}  # of commands without a name
 
 
 # ---- the hook
@@ -49,7 +50,7 @@ def filled(markdown: str) -> str:
 
 
 def to_sources(markdown: str, page: str, sources: str) -> str:
-    """The page with links to files of the checkout outside of docs/ made absolute. What is not there stays, and is told."""
+    """The page with links to files of the checkout outside of docs/ made absolute; mkdocs tells of those to nothing."""
 
     def lead(link: re.Match[str]) -> str:
         there = (DOCS / page).parent.joinpath(link[1] + link[2]).resolve()
@@ -128,15 +129,21 @@ def command_line() -> str:
 
 def command_section(name: str, parser: argparse.ArgumentParser) -> str:
     """What a command does, how it is called, and a table for each group of options."""
-    heading = f"## {name or 'A file, a name, a directory'}"
-    parts = [heading, description(parser.description or ""), fenced(parser.format_usage().removeprefix("usage: "))]
-    for group in parser._action_groups:  # noqa: SLF001  (argparse has no other list of them)
-        actions = [action for action in group._group_actions if action.help is not argparse.SUPPRESS]  # noqa: SLF001  (the same)
-        if actions:
-            title = {"positional arguments": "arguments", "options": "more"}.get(group.title or "", group.title or "")
-            rows = [option_row(action) for action in actions]
-            parts.append(f"### {name} {title}".replace("  ", " ") + "\n\n" + table(("option", "what it does", "default"), rows))
+    parts = [f"## {TITLES.get(name, name)}", description(parser.description or ""), fenced(parser.format_usage()[7:])]
+    for title, actions in groups(parser).items():
+        if title:
+            parts.append(f"**{title[:1].upper()}{title[1:]}**")
+        parts.append(table(("option", "what it does", "default"), map(option_row, actions)))
     return "\n\n".join(parts)
+
+
+def groups(parser: argparse.ArgumentParser) -> dict[str, list[argparse.Action]]:
+    """Arguments and options as --help groups them; those without a group of their own first, without a title."""
+    found: dict[str, list[argparse.Action]] = {"": []}
+    for group in parser._action_groups:  # noqa: SLF001  (argparse has no other list of them)
+        title = "" if group.title in ("positional arguments", "options") else group.title or ""
+        found.setdefault(title, []).extend(group._group_actions)  # noqa: SLF001  (the same)
+    return {title: [action for action in actions if action.dest != "help"] for title, actions in found.items()}
 
 
 def description(text: str) -> str:
@@ -186,7 +193,8 @@ def json_report() -> str:
 
 def json_scan() -> str:
     """The keys of a line of a scan. What is as in a report is told there."""
-    return "\n\n".join(json_sections(read_schema("scan.schema.json"), read_schema("schema.json")["properties"], " of a scan"))
+    told = read_schema("schema.json")["properties"]
+    return "\n\n".join(json_sections(read_schema("scan.schema.json"), told, " of a scan"))
 
 
 def read_schema(name: str) -> Any:
@@ -249,7 +257,7 @@ def database() -> str:
     parts = []
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(text)
-        for told, kind, name, body in re.findall(r"^-- (.*)\nCREATE (TABLE|VIEW) (\w+)(.*?;)$", text, re.M | re.S):
+        for told, kind, name, body in re.findall(r"^-- (.*)\nCREATE (TABLE|VIEW) (\w+)(.*?;)$", text, re.MULTILINE | re.DOTALL):
             columns = connection.execute(f"PRAGMA table_info({name})").fetchall()
             comments = column_comments(body) if kind == "TABLE" else {}
             if kind == "VIEW":

@@ -16,6 +16,7 @@ from depwalk import cpu, tables
 PACKAGE = Path(depwalk.__file__).parent
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = {page.stem: page.read_text("utf-8") for page in (CHECKOUT / "docs" / "findings").glob("*.md")}
+del PAGES["index"]
 
 
 def known_codes() -> set[str]:
