@@ -1,6 +1,6 @@
 """An extension of griffe: the fields of a class as one table, with what their comments and docstrings say of them.
 
-In this code a field has its meaning in a comment at the end of its line, `size: int  # bytes`; a property in its docstring.
+A field has its meaning in a comment at the end of its line, `size: int  # bytes`, a property in its docstring.
 """
 
 from __future__ import annotations

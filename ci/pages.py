@@ -1,6 +1,6 @@
 """What the documentation site generates: a hook of mkdocs that fills in `<!-- generated: NAME -->`, at every build.
 
-So they cannot drift: they are made of the parsers of the commands, of the schemas, and of the findings that have a page.
+They are made of the parsers of the commands, of the schemas and of the findings that have a page, and so cannot drift.
 Only the sources of the checkout are read; the core need not be built.
 """
 
@@ -24,6 +24,7 @@ DOCS = CHECKOUT / "docs"
 DATA = CHECKOUT / "depwalk" / "data"
 MARK = re.compile(r"^<!-- generated: ([\w -]+) -->$", re.MULTILINE)
 OUTSIDE = re.compile(r"\]\(((?:\.\./)+)([^)#]+)")
+CREATED = re.compile(r"^-- (.*)\nCREATE (TABLE|VIEW) (\w+)(.*?;)$", re.MULTILINE | re.DOTALL)
 LONGEST_LINE = 80  # of a usage
 TITLES = {"": "A file, a name, a directory"}  # of commands without a name
 
@@ -98,7 +99,7 @@ def findings() -> str:
     schema = json.loads((DATA / "schema.json").read_text("utf-8"))
     pages = finding_pages()
     codes = [code for code in schema["properties"]["findings"]["items"]["properties"]["code"]["enum"] if code in pages]
-    return table(("finding", "what it means"), ((f"[{code}]({code}.md)", meaning(pages[code])) for code in codes))
+    return table(("finding", "what it means"), ((f"[`{code}`]({code}.md)", meaning(pages[code])) for code in codes))
 
 
 # ---- the command line
@@ -151,7 +152,7 @@ def description(text: str) -> str:
     parts = []
     for paragraph in text.split("\n\n"):
         block = all(line.startswith("  ") for line in paragraph.splitlines())
-        parts.append(fenced("\n".join(line[2:] for line in paragraph.splitlines())) if block else paragraph)
+        parts.append(fenced("\n".join(line[2:] for line in paragraph.splitlines())) if block else literal(paragraph))
     return "\n\n".join(parts)
 
 
@@ -161,9 +162,10 @@ def fenced(text: str) -> str:
 
 def option_row(action: argparse.Action) -> tuple[str, str, str]:
     """An option with what it takes, what it does, and its default."""
-    takes = "" if action.nargs == 0 else action.metavar or "|".join(action.choices or ())
-    names = action.option_strings or [str(takes)]
-    option = ", ".join(f"`{name} {takes}`" if takes and action.option_strings else f"`{name}`" for name in names)
+    takes = "" if action.nargs == 0 else str(action.metavar or "|".join(action.choices or ()))
+    option = ", ".join(f"`{name}`" for name in action.option_strings or [takes])
+    if takes and action.option_strings:
+        option = f"{option[:-1]} {takes}`"
     text = (action.help or "").replace("%(prog)s", "depwalk")
     told = re.search(r"\s*\(?default: ([^()]*)\)?", text)
     default = told[1] if told else written_default(action.default)
@@ -212,10 +214,10 @@ def json_sections(schema: Any, told: Any, of: str) -> Iterator[str]:
         if what == told.get(key):
             yield f"{heading}\n\nAs [in a report](#{key})."
             continue
-        (_, top), *rows = keys(what, key)
-        about = top.get("description")
-        kind = f"{kind_of(top).capitalize()}{': ' + about if about else ''}."
-        yield f"{heading}\n\n{kind}\n\n" + table(("key", "type", "meaning"), (key_row(name, row) for name, row in rows))
+        about = ": ".join(part for part in (kind_of(what), literal(what.get("description", ""))) if part)
+        told_first = f"{about[0].upper()}{about[1:]}.\n\n" if about != "object" else ""
+        rows = (key_row(name, row) for name, row in list(keys(what, key))[1:])
+        yield f"{heading}\n\n{told_first}{table(('key', 'type', 'meaning'), rows)}"
 
 
 def keys(what: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -235,7 +237,7 @@ def key_row(name: str, what: Any) -> tuple[str, str, str]:
         told = "one of the [findings](findings/index.md)"
     else:
         told = ", ".join(f"`{value}`" for value in values)
-    return f"`{name}`", kind_of(what), "; ".join(part for part in (what.get("description"), told) if part)
+    return f"`{name}`", kind_of(what), "; ".join(part for part in (literal(what.get("description", "")), told) if part)
 
 
 def kind_of(what: Any) -> str:
@@ -257,7 +259,7 @@ def database() -> str:
     parts = []
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(text)
-        for told, kind, name, body in re.findall(r"^-- (.*)\nCREATE (TABLE|VIEW) (\w+)(.*?;)$", text, re.MULTILINE | re.DOTALL):
+        for told, kind, name, body in CREATED.findall(text):
             columns = connection.execute(f"PRAGMA table_info({name})").fetchall()
             comments = column_comments(body) if kind == "TABLE" else {}
             if kind == "VIEW":
