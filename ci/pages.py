@@ -24,7 +24,7 @@ DOCS = CHECKOUT / "docs"
 DATA = CHECKOUT / "depwalk" / "data"
 MARK = re.compile(r"^<!-- generated: ([\w -]+) -->$", re.MULTILINE)
 OUTSIDE = re.compile(r"\]\(((?:\.\./)+)([^)#]+)")
-CREATED = re.compile(r"^-- (.*)\nCREATE (TABLE|VIEW) (\w+)(.*?;)$", re.MULTILINE | re.DOTALL)
+CREATED = re.compile(r"^-- ([^\n]*)\nCREATE (TABLE|VIEW) (\w+)(.*?;)$", re.MULTILINE | re.DOTALL)
 LONGEST_LINE = 80  # of a usage
 TITLES = {"": "A file, a name, a directory"}  # of commands without a name
 
