@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import pkgutil
 import re
 import sqlite3
 from contextlib import closing
@@ -110,16 +109,17 @@ def commands() -> dict[str, argparse.ArgumentParser]:
     from depwalk import cli
 
     found = {}
-    for module in pkgutil.iter_modules(cli.__path__):
-        command = import_module(f"depwalk.cli.{module.name}")
-        if hasattr(command, "configure_parser"):
-            parser = cli.Parser(
-                prog=f"python -m depwalk {command.NAME}".rstrip(),
-                description=command.DESCRIPTION,
-                formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=LONGEST_LINE),
-            )
-            command.configure_parser(parser)
-            found[command.NAME] = parser
+    for path in Path(cli.__path__[0]).glob("*.py"):
+        if "\ndef configure_parser(" not in path.read_text("utf-8"):
+            continue  # no command; some of these cannot be imported without the core
+        command = import_module(f"depwalk.cli.{path.stem}")
+        parser = cli.Parser(
+            prog=f"python -m depwalk {command.NAME}".rstrip(),
+            description=command.DESCRIPTION,
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=LONGEST_LINE),
+        )
+        command.configure_parser(parser)
+        found[command.NAME] = parser
     return dict(sorted(found.items()))
 
 
