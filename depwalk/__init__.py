@@ -40,8 +40,10 @@ def diagnose(
 
     `runtimes` are those of --with-runtime; `dll_dirs` are added in that order, as by os.add_dll_directory;
     `search_path` are the entries of a PATH to assume, None for that of this process, and for none off Windows. With
-    `load=False` no foreign code runs; `timeout` is in seconds. Raises depwalk.image.UnreadableFile for what is no PE
-    file, and ValueError for a directory that is not there or a Windows, Python, runtime or processor that is not known.
+    `load=False` no foreign code runs; `timeout` is in seconds (30).
+
+    Raises depwalk.image.UnreadableFile for what is no PE file, and ValueError for a directory that is not there or a
+    Windows, Python, runtime or processor that is not known.
     """
     from depwalk import result
     from depwalk.cli.options import machine
