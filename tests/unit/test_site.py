@@ -147,6 +147,11 @@ def test_every_key_is_told(name: str, mark: str, told: tuple[str, ...]) -> None:
         assert f"### {key} of a scan\n\nAs [in a report](#{key})." in text
 
 
+@pytest.mark.parametrize("mark", ["report keys", "scan keys"])
+def test_every_key_has_a_meaning(mark: str) -> None:
+    assert re.findall(r"^\| `.*\|  \|$", written.pages.GENERATED[mark](), re.MULTILINE) == []
+
+
 @pytest.mark.parametrize("name", ["schema.json", "scan.schema.json"])
 def test_every_key_is_always_there_as_the_page_says(name: str) -> None:
     def optional(schema: Any) -> Iterator[str]:
