@@ -24,7 +24,6 @@ DATA = CHECKOUT / "depwalk" / "data"
 MARK = re.compile(r"^<!-- generated: ([\w -]+) -->$", re.MULTILINE)
 OUTSIDE = re.compile(r"\]\(((?:\.\./)+)([^)#]+)")
 CREATED = re.compile(r"^-- ([^\n]*)\nCREATE (TABLE|VIEW) (\w+)(.*?;)$", re.MULTILINE | re.DOTALL)
-LONGEST_LINE = 80  # of a usage
 TITLES = {"": "A file, a name, a directory"}  # of commands without a name
 
 
@@ -113,11 +112,7 @@ def commands() -> dict[str, argparse.ArgumentParser]:
         if "\ndef configure_parser(" not in path.read_text("utf-8"):
             continue  # no command; some of these cannot be imported without the core
         command = import_module(f"depwalk.cli.{path.stem}")
-        parser = cli.Parser(
-            prog=f"python -m depwalk {command.NAME}".rstrip(),
-            description=command.DESCRIPTION,
-            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=LONGEST_LINE),
-        )
+        parser = cli.Parser(prog=f"python -m depwalk {command.NAME}".rstrip(), description=command.DESCRIPTION)
         command.configure_parser(parser)
         found[command.NAME] = parser
     return dict(sorted(found.items()))
@@ -130,7 +125,8 @@ def command_line() -> str:
 
 def command_section(name: str, parser: argparse.ArgumentParser) -> str:
     """What a command does, how it is called, and a table for each group of options."""
-    parts = [f"## {TITLES.get(name, name)}", description(parser.description or ""), fenced(parser.format_usage()[7:])]
+    usage = f"Usage: `{' '.join(parser.format_usage().split()[1:])}`"
+    parts = [f"## {TITLES.get(name, name)}", description(parser.description or ""), usage]
     for title, actions in groups(parser).items():
         if title:
             parts.append(f"**{title[:1].upper()}{title[1:]}**")
@@ -152,12 +148,9 @@ def description(text: str) -> str:
     parts = []
     for paragraph in text.split("\n\n"):
         block = all(line.startswith("  ") for line in paragraph.splitlines())
-        parts.append(fenced("\n".join(line[2:] for line in paragraph.splitlines())) if block else literal(paragraph))
+        lines = "\n".join(line[2:] for line in paragraph.splitlines())
+        parts.append(f"```text\n{lines}\n```" if block else literal(paragraph))
     return "\n\n".join(parts)
-
-
-def fenced(text: str) -> str:
-    return f"```text\n{text.rstrip()}\n```"
 
 
 def option_row(action: argparse.Action) -> tuple[str, str, str]:

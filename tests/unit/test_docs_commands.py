@@ -38,21 +38,24 @@ NOT_HERE = {
     "python bench/scan.py": "it measures for minutes or hours: tests/unit/test_bench.py",
     "CC=": "it compiles the core: ci/run.py does so before every test",
 }
-# Blocks in these languages are no commands; who tests them.
-OTHER_LANGUAGES = {
-    ("docs/database.md", "sql"): "test_database_queries.py",
-    ("docs/scan.md", "toml"): "test_scan_page.py",
+# Blocks that begin so are no lines for a shell; who tests them. Commands in them are run all the same.
+NO_COMMANDS = {
+    "SELECT ": "test_database_queries.py",
+    "[tool.depwalk]": "test_scan_page.py",
+    "- repo: ": "test_scan_page.py",
 }
-COMMAND = re.compile(r"(?:\$ |- run: )?((?:python3? |pip |depwalk |CC=).*?)(?:  .*)?")
-USAGE_BLOCK = re.compile(r"python -m depwalk ([a-z]+ )?\[-h\]")  # generated from the parser itself
-HOOK = "- repo: "  # of pre-commit: test_scan_page.py
+COMMAND = re.compile(r"(?:\$ | *- run: )?((?:python3? |pip |depwalk |CC=).*?)(?:  .*)?")
 
 
 def commands(block: written.Block) -> list[str]:
-    """The commands of a block, without what is said of them behind two spaces. Empty if a line is none."""
-    lines = block.lines[:1] if block.lines[0].startswith("$ ") else block.lines
-    found = [match[1] for line in lines if (match := COMMAND.fullmatch(line))]
-    return found if len(found) == len(lines) else []
+    """The commands of a block, without what is said of them behind two spaces."""
+    lines = block.lines[:1] if is_session(block) else block.lines
+    return [match[1] for line in lines if (match := COMMAND.fullmatch(line))]
+
+
+def is_session(block: written.Block) -> bool:
+    """A command, and below it what is printed."""
+    return block.lines[0].startswith("$ ")
 
 
 def words(command: str) -> list[str]:
@@ -113,11 +116,10 @@ def test_no_block_is_left_out() -> None:
     unknown = [
         (page, block)
         for page, block in all_blocks()
-        if not commands(block)
-        and block.language != "python"
-        and (page, block.language) not in OTHER_LANGUAGES
-        and not USAGE_BLOCK.match(block.lines[0])
-        and not block.lines[0].startswith(HOOK)
+        if block.language != "python"
+        and not is_session(block)
+        and len(commands(block)) != len(block.lines)
+        and not block.lines[0].startswith(tuple(NO_COMMANDS))
     ]
     assert unknown == []
 
@@ -125,7 +127,8 @@ def test_no_block_is_left_out() -> None:
 def test_every_reason_is_needed() -> None:
     given = [command for _, block in all_blocks() for command in commands(block)]
     assert [start for start in NOT_HERE if not any(command.startswith(start) for command in given)] == []
-    assert [key for key in OTHER_LANGUAGES if key not in {(page, block.language) for page, block in all_blocks()}] == []
+    begun = [block.lines[0] for _, block in all_blocks()]
+    assert [start for start in NO_COMMANDS if not any(line.startswith(start) for line in begun)] == []
 
 
 @pytest.mark.parametrize("page", [page for page, text in TEXTS.items() if any(written.blocks(text))])
@@ -144,7 +147,7 @@ def test_every_command_and_example_of_a_page_runs(page: str, project: Path, capf
             told = capfd.readouterr()
             assert status != USAGE, (command, told.err)
             assert told.err == "", command
-            if block.lines[0].startswith("$ "):
+            if is_session(block):
                 assert_printed(block.lines[1:], told.out)
 
 
@@ -190,7 +193,7 @@ def test_commands_that_are_not_run_here_are_parsed(command: str) -> None:
 
 def test_commands_within_sentences_and_tables_are_parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)  # settings are read where one is
-    named = {span for text in TEXTS.values() for span in written.spans(text) if words(span)}
+    named = {span for text in TEXTS.values() for span in written.spans(text) if words(span) and "[" not in span}
     assert len(named) > 10
     for command in sorted(named - {"depwalk run", "python -m depwalk run", "depwalk scan --since"}):  # names of them
         parsed(words(command))
