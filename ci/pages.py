@@ -140,7 +140,8 @@ def groups(parser: argparse.ArgumentParser) -> dict[str, list[argparse.Action]]:
     for group in parser._action_groups:  # noqa: SLF001  (argparse has no other list of them)
         title = "" if group.title in ("positional arguments", "options") else group.title or ""
         found.setdefault(title, []).extend(group._group_actions)  # noqa: SLF001  (the same)
-    return {title: [action for action in actions if action.dest != "help"] for title, actions in found.items()}
+    shown = {title: [action for action in actions if action.dest != "help"] for title, actions in found.items()}
+    return {title: actions for title, actions in shown.items() if actions}
 
 
 def description(text: str) -> str:
