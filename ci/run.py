@@ -5,6 +5,7 @@ python3 ci/run.py demo
 python3 ci/run.py cases
 python3 ci/run.py matrix
 python3 ci/run.py examples
+python3 ci/run.py site
 python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py instructions [--most N] [FILE...]
@@ -63,6 +64,7 @@ SOURCES = (
 GENERATED = ("__pycache__", "_core*", "_binding.py")
 OTHER_CPU = "Nehalem"  # a model of qemu, without AVX
 PROCESSOR_TESTS = "tests/processor"  # for it alone; elsewhere they skip themselves
+SITE = CACHE / "documentation"
 TENSORFLOW = "tensorflow-2.0.0-cp37-win_amd64/tensorflow_core/python"
 TENSORFLOW_MODULE = f"{TENSORFLOW}/_pywrap_tensorflow_internal.pyd"
 
@@ -104,6 +106,7 @@ def main() -> int:
     commands.add_parser("cases", help="write docs/cases.md from the tests that reproduce real cases")
     commands.add_parser("matrix", help="scan the whole wheelhouse in every case, compare, and write docs/matrix.md")
     commands.add_parser("examples", help="write docs/examples: the reports of ten patients, from real runs")
+    commands.add_parser("site", help="build the documentation site, and say where it is")
     commands.add_parser("bed", help="only set the test bed up")
     commands.add_parser(
         "agreement", allow_abbrev=False, help="compare predictions with real loads over every real extension"
@@ -127,7 +130,7 @@ def main() -> int:
         return cases.main()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the bed is closed
     try:
-        on_host = options.command in ("instructions", "matrix") or (options.command == "test" and options.host)
+        on_host = options.command in ("instructions", "matrix", "site") or (options.command == "test" and options.host)
         needs_bed = not ON_WINDOWS and not on_host
         prerequisites.ensure(bed=needs_bed)
         if needs_bed:
@@ -138,6 +141,7 @@ def main() -> int:
                 "demo": demo_command,
                 "matrix": matrix_command,
                 "examples": examples_command,
+                "site": site_command,
                 "bed": bed_command,
                 "agreement": lambda: agreement_command(rest),
                 "instructions": lambda: instructions_command(rest),
@@ -249,6 +253,20 @@ def examples_command() -> int:
         return min(examples.make(the_bed), 1)
 
 
+def site_command() -> int:
+    """Build the documentation site into the cache."""
+    status = build_site(fetch.host_environment())
+    say("[ci] the site was NOT built" if status else f"[ci] the site is {SITE / 'index.html'}")
+    return status
+
+
+def build_site(host_python: Path) -> int:
+    """Build it strictly: a link or an anchor that leads nowhere, or a page that is in no menu, is an error."""
+    command: Command = [host_python, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", SITE]
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}  # the theme's news of itself
+    return subprocess.call(command, cwd=CHECKOUT, env=host_environment_variables() | quiet)
+
+
 def processors_command(args: Sequence[str]) -> int:
     """Compare what depwalk predicts of real files on old processors with how they load there."""
     if ON_WINDOWS:
@@ -277,6 +295,7 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
         report.run("host: build and install", functools.partial(install_on_host, host_python))
         for name, check in CHECKS.items():
             report.run(f"host: {name}", functools.partial(run_check, host_python, check))
+        report.run("host: documentation site", functools.partial(build_site, host_python))
         report.run("host: pytest", functools.partial(host_pytest, host_python, pytest_args))
     whole = host and windows and not pytest_args
     if whole and not ON_WINDOWS:

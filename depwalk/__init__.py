@@ -36,10 +36,14 @@ def diagnose(
     load: bool = True,
     timeout: float = choices.TIMEOUT,
 ) -> Result:
-    """Say whether a file loads, and if not, why. The arguments are the options of the command line.
+    """Say whether a file loads, and if not, why. The arguments are the options of the command line, in its words.
 
-    `search_path` are the entries of a PATH to assume; `timeout` is in seconds. Raises depwalk.image.UnreadableFile for
-    what is no PE file, and ValueError for a Windows, Python, runtime or processor that is not known.
+    `runtimes` are those of --with-runtime; `dll_dirs` are added in that order, as by os.add_dll_directory;
+    `search_path` are the entries of a PATH to assume, None for that of this process, and for none off Windows. With
+    `load=False` no foreign code runs; `timeout` is in seconds (30).
+
+    Raises depwalk.image.UnreadableFile for what is no PE file, and ValueError for a directory that is not there or a
+    Windows, Python, runtime or processor that is not known.
     """
     from depwalk import result
     from depwalk.cli.options import machine
@@ -66,9 +70,11 @@ def scan(
 ) -> Iterator[Row]:
     """Judge every extension module, program and DLL in directories and wheels: a row for each file and each case.
 
-    The arguments are the options of `depwalk scan`; `timeout` is in seconds, and `jobs` is the number of processes (0:
-    as many as are worth it; a program that asks for more than one protects its start, as multiprocessing asks for).
-    Raises ValueError for a path with nothing to judge in it and for what is not known, before the first row.
+    The arguments are the options of `depwalk scan`: each of `windows` is a case with `runtimes`, and with
+    `also_without_runtime` one without. `load=True` runs foreign code; `timeout` is in seconds, and `jobs` is the number
+    of processes (0: as many as are worth it; a program that asks for more than one protects its start, as
+    multiprocessing asks for). Raises ValueError for a path with nothing to judge in it and for what is not known, and
+    OSError for a list of paths that cannot be read, all of them before the first row.
     """
     import os
     import sys
@@ -88,8 +94,10 @@ def scan(
 def explain(exception: BaseException, **options: Any) -> Result:
     """Say why the load behind an ImportError or OSError that was just caught failed.
 
-    The modules of this process are evidence. Options: see depwalk.hook.explain. Raises ValueError for an exception that
-    is about no DLL.
+    The modules of this process are evidence. Options are `load`, whether the file is loaded once more, in a child
+    process (True); `timeout`, for that, in seconds (30); `dll_dirs`, directories that were given to
+    os.add_dll_directory before install() was called. Raises ValueError for an exception that is about no DLL, and
+    depwalk.image.UnreadableFile for a file that is no PE file.
     """
     from depwalk import hook
 
@@ -97,7 +105,10 @@ def explain(exception: BaseException, **options: Any) -> Result:
 
 
 def install() -> None:
-    """Put the explanation under the traceback of every DLL load failure that nobody catches; silent for all else."""
+    """Put the explanation under the traceback of every DLL load failure that nobody catches; silent for all else.
+
+    It is for all threads, and calling it twice does no more. What fails is loaded once more, in a child process.
+    """
     from depwalk import hook
 
     hook.install()

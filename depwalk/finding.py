@@ -11,23 +11,23 @@ Proof = Literal["loader", "static", "inferred"]
 
 @dataclass(frozen=True)
 class Remedy:
-    """What to do: a sentence, and where there is one a command and a link."""
+    """What to do. Nothing of it is ever done by depwalk."""
 
-    text: str
-    command: str = ""
-    url: str = ""
+    text: str  # for a person
+    command: str = ""  # that does it; empty if there is none
+    url: str = ""  # that tells more, or where to get it; empty if there is none
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One cause. `code` is of the closed list in docs/findings; `evidence` are facts, one per line."""
+    """One cause."""
 
-    code: str
+    code: str  # of the closed list in docs/findings
     severity: Severity
-    module: str
-    message: str
-    needed_by: str = ""
-    evidence: tuple[str, ...] = ()
-    remedy: Remedy | None = None
-    proof: Proof = "static"
+    module: str  # name of the module at fault
+    message: str  # one sentence
+    needed_by: str = ""  # name of its importer; empty if there is none
+    evidence: tuple[str, ...] = ()  # facts
+    remedy: Remedy | None = None  # None: nothing can be said
+    proof: Proof = "static"  # what it rests on
     also: tuple[str, ...] = ()  # other modules that the same cause and remedy explain

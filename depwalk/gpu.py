@@ -30,8 +30,8 @@ _MOST = 10_000  # names in one file
 class Need:
     """One DLL of a graphics card's software."""
 
-    name: str
-    supplier: Supplier
+    name: str  # of the DLL
+    supplier: Supplier  # whose it is
     how: Literal["import", "delay", "name"]  # `name`: it is loaded by name at run time, if at all
     by: str  # base name of the file
     path: str | None  # None: it is in no directory of the search

@@ -31,39 +31,39 @@ SEARCH_FLAGS = 0x1F00  # of DependentLoadFlags, for direct imports only; Wine ig
 class Module(NamedTuple):
     """One file, or one name for which there is no file."""
 
-    id: int
-    name: str
-    path: str | None
+    id: int  # its place in Graph.modules
+    name: str  # as it was searched for, after API sets and redirection
+    path: str | None  # None if there is no file
     status: Status
-    depth: int  # 0 for the file that was asked about
+    depth: int  # imports between it and the file that was asked about: 0 for the file that was asked about
     delayed: bool  # reached through delay-loaded imports only
-    rule: Rule | None
-    tried: tuple[Tried, ...]
-    reason: str
-    image: Image | None
-    missing_assemblies: tuple[str, ...] = ()
+    rule: Rule | None  # by which it was found
+    tried: tuple[Tried, ...]  # where it was looked for in vain
+    reason: str  # why it cannot be loaded; empty if it can
+    image: Image | None  # None if there is no file, or it is only assumed
+    missing_assemblies: tuple[str, ...] = ()  # that its manifest asks for
 
 
 class Edge(NamedTuple):
-    """One module that needs another. `name` is as written in the importer."""
+    """One module that needs another."""
 
-    importer: int
-    imported: int
-    kind: EdgeKind
-    name: str
-    symbols: int
-    unresolved: tuple[str, ...] = ()  # names, or #ordinals
+    importer: int  # id of a module
+    imported: int  # id of a module
+    kind: EdgeKind  # how: at load, at the first call, by a forwarded export, by .NET
+    name: str  # of the imported module as the importer has it
+    symbols: int  # how many functions and variables are imported
+    unresolved: tuple[str, ...] = ()  # those that the imported module does not export: names, or #ordinals
     source: Import | None = None  # where in the importer's image; None for a forwarder and for .NET
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Modules by id, edges in the order they were found, and the order of the search that was followed."""
+    """All modules that a load would bring into the process, and who needs whom."""
 
-    modules: tuple[Module, ...]
-    edges: tuple[Edge, ...]
-    rules: tuple[Rule, ...]
-    complete: bool = True
+    modules: tuple[Module, ...]  # by id; 0 is the file that was asked about
+    edges: tuple[Edge, ...]  # in the order in which they were found
+    rules: tuple[Rule, ...]  # the order of the search that was followed
+    complete: bool = True  # False: there are more modules than a walk follows
 
     @property
     def root(self) -> Module:

@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 class Result:
     """The answer for one file, or for one import or program: then `imported` tells of it."""
 
-    path: str
+    path: str  # as it was given; of an import or a program that of the file that failed, or its name
     verdict: Verdict
-    basis: Basis
-    findings: tuple[Finding, ...]
+    basis: Basis  # who says so: the real loader, or the files alone
+    findings: tuple[Finding, ...]  # errors first, the cause of the verdict before all
     graph: Graph
-    target: Target
-    built_for: Build | None
-    distribution: Distribution | None
-    load: LoadTrace | None
-    elapsed_ms: float
-    imported: ImportTrace | None = None
+    target: Target  # what it was judged for
+    built_for: Build | None  # the Python that an extension module was built for; None for other files
+    distribution: Distribution | None  # whose file it is; None if that is not known
+    load: LoadTrace | None  # what the real loader did; None if it was not asked
+    elapsed_ms: float  # milliseconds that the answer took
+    imported: ImportTrace | None = None  # how a traced import or program ended
     imported_as: str = ""  # the name whose import loads the file, if that is what was asked about
     optional: bool = False  # that import goes on without the file
     judged: tuple[Code, ...] = ()  # the code of its modules, as far as it had to be read: see `code`

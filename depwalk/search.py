@@ -38,14 +38,14 @@ class Rule:
     step: Step
     name: str  # for a person
     source: str  # section of the specification
-    directory: Directory | None = None
+    directory: Directory | None = None  # that is searched; None for a step that is no directory
 
 
 class Tried(NamedTuple):
-    """A place that was searched in vain, and why it did not count."""
+    """A place that was searched in vain."""
 
     rule: Rule
-    reason: str
+    reason: str  # why it did not count
 
 
 class Resolution(NamedTuple):

@@ -26,11 +26,11 @@ _PYTHON_TAG = re.compile(r"(?:cp|py)3(\d+)", re.ASCII)
 
 @dataclass(frozen=True)
 class Distribution:
-    """The distribution whose RECORD lists a file. `tags` are those of its WHEEL file, such as cp37-cp37m-win_amd64."""
+    """The distribution whose RECORD lists a file."""
 
     name: str
     version: str
-    tags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()  # of its WHEEL file, such as cp37-cp37m-win_amd64
     generator: str = ""  # what built the wheel
     installer: str = ""  # by its INSTALLER file: pip, conda, uv, ...
     origin: str = ""  # URL that it was installed from, if that is no package index: a directory, a repository, a file

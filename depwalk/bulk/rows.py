@@ -21,41 +21,38 @@ FileKind = Literal["extension", "program", "dll", "wheel"]  # a "wheel" is a fil
 
 @dataclass(frozen=True)
 class Unit:
-    """What is scanned as one: a site-packages, a conda prefix, a wheel, or any other directory.
-
-    `size` (bytes) and `changed` (nanoseconds since 1970) are those of a wheel, else 0.
-    """
+    """What is scanned as one: a site-packages, a conda prefix, a wheel, or any other directory."""
 
     path: str
     kind: UnitKind
-    size: int = 0
-    changed: int = 0
+    size: int = 0  # bytes, of a wheel
+    changed: int = 0  # nanoseconds since 1970, of a wheel
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a file is judged for, in the words of the command line. `label` says it to a person."""
+    """What a file is judged for, in the words of the command line."""
 
-    label: str
-    windows: str
-    runtimes: tuple[str, ...] = ()
+    label: str  # for a person
+    windows: str  # a Windows, or the path given as --root
+    runtimes: tuple[str, ...] = ()  # redistributables that are assumed
     python: str | None = None  # None: what each file was built for
-    cpu: str | None = None
+    cpu: str | None = None  # None: none is assumed off Windows, this machine's on it
 
 
 @dataclass(frozen=True)
 class File:
-    """One file. In a wheel, `path` is the wheel's with the member's behind it, and `changed` is 0."""
+    """One file."""
 
-    path: str
+    path: str  # in a wheel: the wheel's with the member's behind it
     unit: Unit
     kind: FileKind
     size: int  # bytes
-    changed: int  # nanoseconds since 1970
+    changed: int  # nanoseconds since 1970; 0 in a wheel
     sha256: str = ""  # only on request
     distribution: str = ""  # whose it is; empty if that is not known
     version: str = ""  # of the distribution
-    architecture: str = ""
+    architecture: str = ""  # x64, x86, arm64, ...; empty for what could not be read
     python: str = ""  # that it was built for: "3.11", "3.13t", "abi3"; empty for what is no extension
 
 
@@ -63,42 +60,39 @@ class Node(NamedTuple):
     """A module of the tree. The file itself is the first."""
 
     name: str
-    path: str | None
+    path: str | None  # None if there is no file
     status: Status
-    architecture: str
-    version: str
-    depth: int
-    delayed: bool
-    rule: str
+    architecture: str  # empty for what is not there
+    version: str  # of the version resource; empty if there is none
+    depth: int  # imports between it and the file itself
+    delayed: bool  # reached through delay-loaded imports only
+    rule: str  # of the search, by which it was found
 
 
 class Link(NamedTuple):
-    """An edge of the tree: `importer` and `imported` are indices into its nodes; `name` is as the importer has it."""
+    """An edge of the tree."""
 
-    importer: int
-    imported: int
+    importer: int  # place in the nodes
+    imported: int  # place in the nodes
     kind: EdgeKind
-    name: str
-    symbols: int
-    unresolved: tuple[str, ...]
+    name: str  # of the imported module as the importer has it
+    symbols: int  # how many functions and variables are imported
+    unresolved: tuple[str, ...]  # those that the imported module does not export: names, or #ordinals
 
 
 @dataclass(frozen=True)
 class Row:
-    """One file in one case. Without a verdict it was not judged, and `reason` says why, for a person.
-
-    `sources` are the Python files that were read to learn what the file's package adds to the search.
-    """
+    """One file in one case."""
 
     file: File
     case: Case
-    verdict: Verdict | None
+    verdict: Verdict | None  # None: it was not judged
     basis: Basis | None = None  # of an unreadable file: 'static' if what is in it is at fault
-    findings: tuple[Finding, ...] = ()
-    nodes: tuple[Node, ...] = ()
-    links: tuple[Link, ...] = ()
-    sources: tuple[str, ...] = ()
-    reason: str = ""
+    findings: tuple[Finding, ...] = ()  # errors first
+    nodes: tuple[Node, ...] = ()  # modules of the tree; 0 is the file
+    links: tuple[Link, ...] = ()  # who needs whom of them
+    sources: tuple[str, ...] = ()  # Python files that were read to learn what the file's package adds to the search
+    reason: str = ""  # why it was not judged, or what is odd about a wheel; for a person
     unreadable: bool = False  # the reason is that it cannot be read
-    elapsed_ms: float = 0.0
+    elapsed_ms: float = 0.0  # milliseconds
     reused: bool = False  # from an earlier scan

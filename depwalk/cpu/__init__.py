@@ -39,7 +39,7 @@ class Feature:
     """One instruction set: has the processor got it, and has the system switched on the registers it works on."""
 
     in_cpu: bool
-    enabled: bool
+    enabled: bool  # by the system; what works on no registers of its own always is
 
     @property
     def usable(self) -> bool:
@@ -48,10 +48,10 @@ class Feature:
 
 
 class Lack(NamedTuple):
-    """A feature that is not usable: the processor has not got it, or has and the system did not switch it on."""
+    """A feature that is not usable."""
 
     name: str
-    in_cpu: bool
+    in_cpu: bool  # True: the system did not switch it on; False: the processor has not got it
 
 
 class Emulation(NamedTuple):
@@ -68,13 +68,12 @@ class Cpu:
     """An x86 processor by its answers. A leaf that was not recorded counts as one that the processor has not got.
 
     `xcr0` is None where it cannot be read (no OSXSAVE) or is not known: then no state that it switches on is.
-    `name` is how --cpu calls it. With `xcr0_assumed` nobody recorded XCR0: it is all that the processor supports.
     """
 
-    leaves: Mapping[Leaf, Registers]
-    xcr0: int | None = None
-    name: str = ""
-    xcr0_assumed: bool = False
+    leaves: Mapping[Leaf, Registers]  # (leaf, subleaf) -> EAX, EBX, ECX, EDX
+    xcr0: int | None = None  # the register that says which states the system saves and restores
+    name: str = ""  # as --cpu takes it
+    xcr0_assumed: bool = False  # nobody recorded XCR0: it is all that the processor supports
 
     @property
     def vendor(self) -> str:

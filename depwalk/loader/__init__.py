@@ -50,9 +50,9 @@ class Failure:
 class LoadTrace:
     """How one load ended: one of `code` (0: loaded), `exit_code` and `timed_out` tells."""
 
-    code: int | None  # GetLastError
+    code: int | None  # GetLastError; 0: it loaded
     exit_code: int | None = None  # of a child that died before it could answer
-    timed_out: bool = False
+    timed_out: bool = False  # it had to be stopped
     modules: tuple[str, ...] = ()  # paths of the modules that the load brought, and preloads before it, in load order
     mapped: tuple[Mapped, ...] = ()  # the same with times, if it was traced
     raised: tuple[Raised, ...] = ()  # exceptions, in their order
@@ -61,7 +61,7 @@ class LoadTrace:
     messages: tuple[str, ...] = ()  # OutputDebugString
     output: str = ""  # the end of what the child wrote
     traced: bool = False  # with the debug API: `modules` are in the order of mapping, also those of a failed load
-    elapsed_ms: float = 0.0  # of the load; of the whole child if that did not answer
+    elapsed_ms: float = 0.0  # milliseconds of the load; of the whole child if that did not answer
 
     @property
     def loaded(self) -> bool:

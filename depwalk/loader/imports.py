@@ -32,15 +32,15 @@ class FailedLoad:
     modules: tuple[str, ...] = ()  # that were in the process
     flags: int | None = None  # with which it was loaded once more
     search_path: str = ""  # PATH at that time
-    cwd: str | None = None
-    by_ctypes: bool = False
+    cwd: str | None = None  # the current directory at that time
+    by_ctypes: bool = False  # a file that was given to ctypes
 
 
 @dataclass(frozen=True)
 class ImportTrace:
-    """How an import or a program ended, and what led there. `name` is what was imported, or the command line."""
+    """How an import or a program ended, and what led there."""
 
-    name: str
+    name: str  # what was imported, or the command line
     ended_well: bool
     is_program: bool = False
     python: str = ""  # sys.version of it; empty if no Python told
@@ -57,9 +57,9 @@ class ImportTrace:
     uncaught: tuple[str, ...] = ()  # the exception that ended it, and those behind it
     load: LoadTrace | None = None  # the process as the loader saw it, and the code of the fatal load
     exit_code: int = 0
-    timed_out: bool = False
+    timed_out: bool = False  # it had to be stopped
     output: str = ""  # the end of what it wrote
-    elapsed_ms: float = 0.0
+    elapsed_ms: float = 0.0  # milliseconds
 
 
 def trace_import(name: str, target: Target, timeout: float, sites: Sequence[str] = ()) -> ImportTrace:

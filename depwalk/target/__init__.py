@@ -18,19 +18,19 @@ __all__ = ["Directory", "Inferred", "Target"]
 
 @dataclass(frozen=True)
 class Inferred:
-    """A directory that a package adds when it is imported, by its own source; `source` is file and line."""
+    """A directory that a package adds when it is imported, by its own source."""
 
     path: str
-    source: str
+    source: str  # file and line
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a file would run. `python` is None for a process that is no Python."""
+    """Where a file would run."""
 
     windows: Windows
     architecture: str  # of the process: x64, x86 or arm64
-    python: Python | None = None
+    python: Python | None = None  # None for a process that is no Python
     dll_dirs: tuple[str, ...] = ()  # as os.add_dll_directory, in the order they were added
     inferred: tuple[Inferred, ...] = ()  # directories that the file's package adds, in that order, before the others
     preloads: tuple[str, ...] = ()  # files that the file's package loads before it, by its own source

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Directory:
-    """`assumed` is None for a real directory, else lower-case name -> name of the files it is taken to hold."""
+    """A directory of this machine, or one that is assumed to hold certain files."""
 
     path: str
-    assumed: Mapping[str, str] | None = field(default=None, compare=False)
+    assumed: Mapping[str, str] | None = field(default=None, compare=False)  # lower-case name -> name; None: a real one
     system: bool = False  # one of Windows's own
 
     def find(self, name: str) -> str | None:

@@ -34,11 +34,11 @@ _CONDA_DIRECTORIES = ("Library\\mingw-w64\\bin", "Library\\usr\\bin", "Library\\
 
 @dataclass(frozen=True)
 class Python:
-    """A CPython for Windows. `directory` is its application directory: that of the python.exe that really runs."""
+    """A CPython for Windows."""
 
-    minor: int
-    architecture: str
-    directory: Directory
+    minor: int  # of its version: 11 for CPython 3.11
+    architecture: str  # x64, x86 or arm64
+    directory: Directory  # its application directory: that of the python.exe that really runs
     free_threaded: bool = False
     executable: str | None = None  # None if it is only assumed
     stand_in: bool = False  # this version is not installed: `executable`, another one, takes its place in a test-load
@@ -94,11 +94,11 @@ class Python:
 
 @dataclass(frozen=True)
 class Build:
-    """What Python an extension module was built for; `minor` is None for the stable ABI."""
+    """What Python an extension module was built for."""
 
-    minor: int | None
+    minor: int | None  # of its version; None for the stable ABI
     free_threaded: bool
-    debug: bool
+    debug: bool  # a debug build of Python
 
     @property
     def dll(self) -> str:

@@ -29,15 +29,15 @@ _RUN = {
 
 @dataclass(frozen=True)
 class Windows:
-    """A Windows version. `version` is (major, minor, build); `architecture` that of the system, not of a process."""
+    """A Windows version."""
 
     name: str  # as --windows takes it
-    label: str
-    version: tuple[int, int, int]
-    architecture: str
-    api_sets: ApiSets = field(repr=False)
-    known_dlls: frozenset[str] = field(repr=False)  # lower case
-    live: bool = False
+    label: str  # for a person
+    version: tuple[int, int, int]  # major, minor, build
+    architecture: str  # of the system, not of a process: x64, x86 or arm64
+    api_sets: ApiSets = field(repr=False)  # which DLL stands behind an API set
+    known_dlls: frozenset[str] = field(repr=False)  # lower-case names
+    live: bool = False  # this machine's
     emulator: str | None = None  # "Wine"
     root: str | None = None  # the Windows directory, None if this Windows is only assumed
     dlls: str = ""  # which of depwalk/data/windows is assumed

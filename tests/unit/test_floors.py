@@ -145,6 +145,12 @@ def test_only_the_loader_starts_processes(path: Path) -> None:
 
 
 @EVERY_SOURCE
+def test_nothing_uses_a_network(path: Path) -> None:
+    outside = {"asyncio", "ftplib", "http", "poplib", "requests", "smtplib", "socket", "socketserver", "ssl", "urllib"}
+    assert {name.partition(".")[0] for name in imports(path)} & outside == set()
+
+
+@EVERY_SOURCE
 def test_rich_is_imported_where_a_person_reads(path: Path) -> None:
     if path != HOUSE / "cli" / "terminal.py":
         assert "rich" not in {name.partition(".")[0] for name in imports(path)}
