@@ -15,24 +15,23 @@ from depwalk.cli import output
 if TYPE_CHECKING:
     import argparse
 
+    from depwalk.cli.parser import Parser
     from depwalk.cli.terminal import Terminal
     from depwalk.report.lines import Line
     from depwalk.result import Result
 
+USAGE = "TARGET... [options]"
 DESCRIPTION = """\
-Why does this DLL or Python extension not load? depwalk names the module at fault,
-who needs it, the cause, and the remedy.
+Why does this DLL or Python extension not load? depwalk names the module at
+fault, who needs it, the cause, and what to do.
 
-  python -m depwalk path\\to\\module.pyd
-  python -m depwalk tensorflow          a name that does not import
-  python -m depwalk Lib\\site-packages   all of a directory or wheel: see depwalk scan --help
-  python -m depwalk run -- python app.py   a program that ends with such an error
-  python -m depwalk cpu                 what this processor and its system offer
+  python -m depwalk path\\to\\module.pyd      a file
+  python -m depwalk tensorflow               a name that does not import
+  python -m depwalk Lib\\site-packages        a directory or wheel: scan --help
+  python -m depwalk run -- python app.py     a program that ends with an error
+  python -m depwalk cpu                      this processor and its system
 
-Exit status: 0 it loads, 1 it fails, 2 wrong usage or unreadable file, 3 not known.
-On Windows the file is loaded, or the name imported, in a child process that is thrown
-away; --no-load prevents that."""
-NAME = ""
+Exit status: 0 loads, 1 fails, 2 wrong usage or unreadable file, 3 not known."""
 
 STATUS = {"loads": choices.LOADS, "fails": choices.FAILS, "unknown": choices.UNKNOWN}
 
@@ -45,12 +44,13 @@ class UsageError(Exception):
     """Something the user gave cannot be used; the text is one line for a person."""
 
 
-def configure_parser(parser: argparse.ArgumentParser) -> None:
+def configure_parser(parser: Parser) -> None:
     """The command's own arguments and the shared ones."""
-    parser.add_argument("targets", metavar="TARGET", nargs="+", help="a file, directory or wheel, or a name to import")
     shared.add_target_options(parser)
-    shared.add_site_option(parser)
-    shared.add_load_options(parser)
+    group = parser.add_argument_group("what is asked (on Windows the real loader, in a child)")
+    group.add_argument("targets", metavar="TARGET", nargs="+", help="a file, directory or wheel, or a name to import")
+    shared.add_site_option(group)
+    shared.add_load_options(group)
     shared.add_output_options(parser)
 
 

@@ -22,49 +22,40 @@ if TYPE_CHECKING:
     from depwalk.bulk.policy import Policy
     from depwalk.bulk.rows import Row
     from depwalk.bulk.summary import Summary
+    from depwalk.cli.parser import Parser
 
-NAME = "scan"
+USAGE = "PATH... [options]"
 DESCRIPTION = """\
-Will the extension modules of an environment, a directory of wheels or an application load?
+Will the extension modules of an environment, of wheels, or of an application
+load? Wheels are read as they are; nothing is installed.
 
-  python -m depwalk scan Lib\\site-packages
   python -m depwalk scan dist --windows 7 --windows 10 --windows 11-core
-  python -m depwalk scan dist --with-runtime vc14 --also-without-runtime
-  python -m depwalk scan site-packages --db scans.db       what has not changed is not read again
-  python -m depwalk scan --db scans.db --since 1           what broke, and what was mended, since run 1
+  python -m depwalk scan Lib\\site-packages --db scans.db  reads what is new
+  python -m depwalk scan --db scans.db --since 1           what broke since run 1
 
-Wheels are read as they are; nothing is installed, and nothing runs unless --load says so.
-Settings are also taken from [tool.depwalk] of a pyproject.toml in the current directory.
-
-Exit status, for the worst of the extension modules: 0 they load, 1 one fails, 2 wrong usage or
-an unreadable file, 3 not known. Where there is no extension module, programs and DLLs count."""
+Exit status, for the worst: 0 loads, 1 fails, 2 wrong usage or unreadable file,
+3 not known. DLLs and programs count where there is no extension module."""
 
 
-def configure_parser(parser: argparse.ArgumentParser) -> None:
+def configure_parser(parser: Parser) -> None:
     """The command's own arguments and the shared ones."""
-    parser.add_argument(
-        "paths",
-        metavar="PATH",
-        nargs="*",
-        help="a site-packages, an environment, any directory, a wheel, a .pyd, .dll or .exe, or a .txt with such paths",
-    )
     shared.add_target_options(parser, several=True)
     group = parser.add_argument_group("what is done")
-    group.add_argument("--load", action="store_true", help="also ask the real loader (on Windows): runs foreign code")
-    group.add_argument(
-        "--timeout", metavar="S", type=shared.seconds, default=choices.TIMEOUT, help="seconds a load may take"
-    )
+    told = "a directory, wheel or file, or a .txt with such paths"
+    group.add_argument("paths", metavar="PATH", nargs="*", help=told)
+    group.add_argument("--load", action="store_true", help="ask the real loader, too (Windows): runs foreign code")
+    shared.add_timeout(group, "a load", choices.TIMEOUT)
     group.add_argument("--jobs", metavar="N", type=_number, default=0, help="processes (default: as many as pay)")
-    group.add_argument("--db", metavar="FILE", help="keep what is found in a database, and reuse what has not changed")
-    group.add_argument("--hash", action="store_true", help="tell files by their content and not by size and time")
-    group.add_argument("--since", metavar="RUN", help="with --db: what has changed since that run, or since the 'last'")
-    group = parser.add_argument_group("what counts")
+    group.add_argument("--db", metavar="FILE", help="keep what is found, and reuse what has not changed")
+    group.add_argument("--hash", action="store_true", help="tell files by content (default: by size and time)")
+    group.add_argument("--since", metavar="RUN", help="with --db: what has changed since that run, or 'last'")
+    group = parser.add_argument_group("what counts (default: all of it; also set in [tool.depwalk] of pyproject.toml)")
     for option, what in (
-        ("--fail-on", "findings that make it fail, and nothing else does: CODE[,CODE...] (repeatable)"),
-        ("--ignore", "findings that do not count: CODE, a DLL or a distribution, separated by commas (repeatable)"),
+        ("--fail-on", "what alone makes it fail: CODE,... +"),
+        ("--ignore", "what does not: CODE, DLL, distribution,... +"),
     ):
         group.add_argument(option, metavar="NAMES", action=shared.Repeatable, default=[], help=what)
-    group.add_argument("--baseline", metavar="FILE", help="findings that are known already and do not count")
+    group.add_argument("--baseline", metavar="FILE", help="a file with what is known already and does not count")
     group.add_argument("--write-baseline", metavar="FILE", help="write what fails now as such a file")
     shared.add_output_options(parser, verbose=False)
     parser.set_defaults(**settings.read(parser))
@@ -72,9 +63,9 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
 
 def options_for(paths: list[str], given: argparse.Namespace) -> argparse.Namespace:
     """What `depwalk scan` would be told of targets, with the options that both commands have."""
-    from depwalk.cli import Parser
+    from depwalk.cli.parser import Parser
 
-    parser = Parser(prog="depwalk")
+    parser = Parser()
     configure_parser(parser)
     options = parser.parse_args(["--", *paths])
     for name, value in vars(given).items():
