@@ -16,7 +16,12 @@ FORMATS_OF_MANY = ("text", "json", "html", "sarif")  # of a scan: no graph of th
 FORMATS_OF_CPU = ("text", "json")
 DOCUMENTS = ("html", "dot", "sarif")  # whole documents, to which nothing can be added
 LOADS, FAILS, USAGE, UNKNOWN = 0, 1, 2, 3  # exit statuses
-STATUSES = {LOADS: "loads", FAILS: "fails", USAGE: "wrong usage or unreadable", UNKNOWN: "not known"}
+STATUSES = {
+    LOADS: "what counts loads",
+    FAILS: "something does not load",
+    USAGE: "wrong usage, or something that cannot be read",
+    UNKNOWN: "of something it is not known",
+}
 TIMEOUT = 30.0  # seconds that a load may take
 
 # From best to worst: what cannot be read at all is worse than what is known to fail.

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from depwalk import choices
 from depwalk.cli import options as shared
 from depwalk.cli import output
+from depwalk.cli.parser import COMMANDS
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from depwalk.cli.parser import Parser
     from depwalk.cli.terminal import Terminal
@@ -58,6 +61,12 @@ def execute(options: argparse.Namespace) -> int:
     """Check each target, print the reports, and return the worst status."""
     several = [target for target in options.targets if _holds_files(target)]
     single = [target for target in options.targets if target not in several]
+    if several and options.format in choices.DOCUMENTS and (single or options.format not in choices.FORMATS_OF_MANY):
+        told = "is one document: give it either files and names, or directories and wheels"
+        if options.format not in choices.FORMATS_OF_MANY:
+            told = f"is for files and names; of {several[0]} there is {', '.join(choices.FORMATS_OF_MANY)}"
+        print(f"depwalk: --format {options.format} {told}", file=sys.stderr)
+        return choices.USAGE
     if several:
         from depwalk.cli import scan
 
@@ -73,23 +82,54 @@ def execute(options: argparse.Namespace) -> int:
 
 def _execute(targets: list[str], options: argparse.Namespace, *, append: bool = False) -> int:
     """Check files and names; `append`: something was printed before."""
-    statuses = []
-    reports: list[list[Result]] = []
+    reports = []
+    unread = []
     for target in targets:
         try:
             results = _import(target, options) if _is_name(target) else [_check(target, options)]
         except UsageError as error:
-            print(f"depwalk: {error}", file=sys.stderr)
-            statuses.append(choices.USAGE)
+            unread.append(f"{error}{_meant(target, options)}")
+            print(f"depwalk: {unread[-1]}", file=sys.stderr)
             continue
-        statuses += [STATUS[result.verdict] for result in results if not result.optional] or [choices.LOADS]
-        reports.append(results)
-    return choices.worst([*statuses, write(reports, options, append=append)])
+        reports.append(Report(target, results))
+    return write(reports, options, append=append, unread=unread)
 
 
-def write(reports: list[list[Result]], options: argparse.Namespace, *, append: bool = False) -> int:
-    """Print what was found out, a list for each target; the exit status says whether that could be done."""
-    return output.deliver(lambda: _write(reports, options, append=append) if reports else None, options.output)
+@dataclass
+class Report:
+    """What was found out about one target: of an import maybe several files, or none."""
+
+    target: str
+    results: list[Result]
+
+    @property
+    def deciding(self) -> Result | None:
+        """The worst of the results that count."""
+        counting = [result for result in self.results if not result.optional]
+        statuses = [STATUS[result.verdict] for result in counting]
+        return counting[statuses.index(choices.worst(statuses))] if counting else None
+
+    @property
+    def status(self) -> int:
+        """Its exit status."""
+        return STATUS[self.deciding.verdict] if self.deciding else choices.LOADS
+
+
+def write(
+    reports: list[Report], options: argparse.Namespace, *, append: bool = False, unread: Sequence[str] = ()
+) -> int:
+    """Print what was found out, and return the exit status. `unread` says what could not be looked at."""
+    status = choices.worst([*(report.status for report in reports), *(choices.USAGE for _ in unread)])
+    if not reports and options.format != "sarif":  # which tells also what could not be read
+        return status
+    written = output.deliver(lambda: _write(reports, options, status, append=append, unread=unread), options.output)
+    return choices.worst([status, written])
+
+
+def _meant(target: str, options: argparse.Namespace) -> str:
+    """A question behind a complaint: whether the first word was to be a command."""
+    near = choices.nearest(target, COMMANDS) if target == options.targets[0] and not os.path.exists(target) else ""
+    return f" Did you mean the command {near}?" if near else ""
 
 
 def _holds_files(target: str) -> bool:
@@ -138,28 +178,67 @@ def _check(path: str, options: argparse.Namespace) -> Result:
         raise UsageError(str(error)) from None
 
 
-def _write(reports: list[list[Result]], options: argparse.Namespace, *, append: bool) -> None:
-    if options.format == "json":
-        from depwalk.report import json
-
-        lines = [json.render(result) for results in reports for result in results]
-        output.print_plain("".join(f"{line}\n" for line in lines), options.output, append=append)
+def _write(
+    reports: list[Report], options: argparse.Namespace, status: int, *, append: bool, unread: Sequence[str]
+) -> None:
+    if options.format not in (None, "text"):
+        output.print_plain(_rendered(reports, options, status, unread), options.output, append=append)
         return
     from depwalk.cli.terminal import Terminal
     from depwalk.report.lines import Line
 
     terminal = Terminal(options.output, append=append)
-    pages: list[list[Line]] = [_page(results, options, terminal) for results in reports]
+    pages: list[list[Line]] = [_page(report, options, terminal) for report in reports]
     gap = [] if options.quiet else [Line("")]
     terminal.show([line for index, page in enumerate(pages) for line in (gap if index or append else []) + page])
 
 
-def _page(results: list[Result], options: argparse.Namespace, terminal: Terminal) -> list[Line]:
+def _rendered(reports: list[Report], options: argparse.Namespace, status: int, unread: Sequence[str]) -> str:
+    """The report for a program, or the document for a viewer."""
+    results = [result for report in reports for result in report.results]
+    if options.format == "html":
+        from depwalk.report import html
+
+        return html.render(results)
+    if options.format == "dot":
+        from depwalk.report import dot
+
+        return dot.render(results, everything=options.all)
+    if options.format == "sarif":
+        from depwalk.report import sarif
+
+        return sarif.render(results, base=os.getcwd(), status=status, unread=unread)
+    from depwalk.report import json
+
+    return "".join(f"{json.render(result)}\n" for result in results)
+
+
+def _page(report: Report, options: argparse.Namespace, terminal: Terminal) -> list[Line]:
     from depwalk.report import text
 
     if options.quiet:
-        return [text.answer(result) for result in results]
+        return [_verdict(report)]
     render = partial(
         text.render, width=terminal.width, glyphs=terminal.glyphs, everything=options.all, verbose=options.verbose
     )
+    results = report.results
     return render(results[0]) if len(results) == 1 else text.several(results, render, terminal.width)
+
+
+def _verdict(report: Report) -> Line:
+    """The verdict in one line, also of an import that loads several files, or none."""
+    from depwalk.report import text
+    from depwalk.report.lines import Line
+
+    decides = report.deciding
+    if decides is not None and (len(report.results) == 1 or report.status != choices.LOADS):
+        answer = text.answer(decides)
+        inside = decides.name not in (report.target, os.path.basename(report.target))
+        return answer._replace(text=f"{report.target}: {answer.text}") if inside else answer
+    number = sum(not result.optional for result in report.results)
+    return Line(
+        f"{report.target} loads all {number} extension modules that it needs"
+        if number
+        else f"{report.target} needs no extension module",
+        "good",
+    )

@@ -62,4 +62,4 @@ def execute(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"depwalk: {options.command[0]}: {error.strerror or error}", file=sys.stderr)
         return choices.USAGE
-    return choices.worst([check.STATUS[result.verdict], check.write([[result]], options)])
+    return check.write([check.Report(result.name, [result])], options)

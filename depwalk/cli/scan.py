@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from depwalk import choices
@@ -123,11 +124,11 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
             run = database.begin(
                 [os.path.abspath(path) for path in options.paths], scan.plain_cases, _bearing(scan, options)
             )
-        writer = _Lines(options) if options.format == "json" else None
+        writer = _writer(options)
         finished = _follow(scan, summary, database, writer)
         if database is not None:
             database.finish("complete" if finished else "interrupted")
-        status = output.deliver(lambda: _report(summary, options, writer), options.output)
+        status = output.deliver(lambda: _report(summary, options, writer, finished=finished), options.output)
         if database is not None and before is not None:
             _, told = _show_comparison(database, before, run, options)
             status = status or told
@@ -144,9 +145,9 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
     return choices.worst([summary.status, status])
 
 
-def _follow(scan: Scan, summary: Summary, database: Database | None, writer: _Lines | None) -> bool:
+def _follow(scan: Scan, summary: Summary, database: Database | None, writer: _Lines | _Rows | None) -> bool:
     """Go through all rows, as far as nobody interrupts; whether that was to the end."""
-    earlier = database.earlier(trees=writer is not None) if database is not None else None
+    earlier = database.earlier(trees=isinstance(writer, _Lines)) if database is not None else None
     with _progress(scan) as advance:
         rows = scan.rows(earlier)
         try:
@@ -204,6 +205,8 @@ def _run_before(options: argparse.Namespace, database: Database | None, but: int
     """The run that --since names. Raises ValueError."""
     if options.since is None:
         return None
+    if options.format in choices.DOCUMENTS:
+        raise ValueError(f"--since tells what has changed as text or json, and not as {options.format}")
     if database is None:
         raise ValueError("--since compares runs of a database: give it with --db FILE")
     runs = [run.id for run in database.runs() if run.id != but]
@@ -232,12 +235,16 @@ def _print_comparison(found: Comparison, before: int, after: int, options: argpa
         from depwalk.report import comparison as report
 
         terminal = Terminal(options.output, append=bool(options.paths))
-        terminal.show(report.render(found, before, after, width=terminal.width, everything=options.all))
+        page = report.render(found, before, after, width=terminal.width, everything=options.all)
+        terminal.show([line for line in page if line.text][:1] if options.quiet else page)
 
 
-def _report(summary: Summary, options: argparse.Namespace, writer: _Lines | None) -> None:
-    if writer is not None:
+def _report(summary: Summary, options: argparse.Namespace, writer: _Lines | _Rows | None, *, finished: bool) -> None:
+    if isinstance(writer, _Lines):
         writer.close()
+        return
+    if writer is not None:
+        output.print_plain(_document(summary, writer.rows, options, finished=finished), options.output)
         return
     from depwalk.cli.terminal import Terminal
     from depwalk.report import summary as report
@@ -245,6 +252,34 @@ def _report(summary: Summary, options: argparse.Namespace, writer: _Lines | None
     terminal = Terminal(options.output)
     page = report.render(summary, width=terminal.width, everything=options.all)
     terminal.show([report.verdict(summary)] if options.quiet else page)
+
+
+def _document(summary: Summary, rows: list[Row], options: argparse.Namespace, *, finished: bool) -> str:
+    if options.format == "html":
+        from depwalk.report import html
+
+        return html.render_scan(summary, rows)
+    from depwalk.report import sarif
+
+    status = summary.status if finished else choices.worst([summary.status, choices.UNKNOWN])
+    return sarif.render_scan(summary, rows, base=os.getcwd(), status=status, finished=finished)
+
+
+def _writer(options: argparse.Namespace) -> _Lines | _Rows | None:
+    """What the rows are for, beside the summary."""
+    if options.format == "json":
+        return _Lines(options)
+    return _Rows() if options.format in choices.DOCUMENTS else None
+
+
+class _Rows:
+    """The rows of a document, without their trees: of thousands of files those would fill the memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def add(self, row: Row) -> None:
+        self.rows.append(replace(row, nodes=(), links=()))
 
 
 class _Lines:
