@@ -26,7 +26,8 @@ _HEAD = f"""\
 def render(results: Sequence[Result], *, everything: bool = False) -> str:
     """One graph with a cluster for each result. `everything` draws every DLL of Windows, and not their number."""
     lines = [_HEAD, "digraph depwalk {"]
-    lines += ["  rankdir=LR;", '  node [shape=box, fontname="sans-serif"];', '  edge [fontname="sans-serif"];']
+    lines += ["  rankdir=LR;", "  fontname=Helvetica;", "  node [shape=box, fontname=Helvetica];"]
+    lines += ["  edge [fontname=Helvetica];"]
     for number, result in enumerate(results):
         lines += _Cluster(number, result, everything=everything).lines()
     return "\n".join([*lines, "}", ""])
