@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ntpath
 import os
 import re
 import sys
@@ -228,17 +229,15 @@ def _page(report: Report, options: argparse.Namespace, terminal: Terminal) -> li
 def _verdict(report: Report) -> Line:
     """The verdict in one line, also of an import that loads several files, or none."""
     from depwalk.report import text
-    from depwalk.report.lines import Line
+    from depwalk.report.lines import Line, shown
 
+    if [result.name for result in report.results] in ([report.target], [ntpath.basename(report.target)]):
+        return text.answer(report.results[0])
     decides = report.deciding
-    if decides is not None and (len(report.results) == 1 or report.status != choices.LOADS):
+    if decides is not None and report.status != choices.LOADS:
         answer = text.answer(decides)
-        inside = decides.name not in (report.target, os.path.basename(report.target))
-        return answer._replace(text=f"{report.target}: {answer.text}") if inside else answer
+        inside = "" if decides.name == report.target else f"{shown(report.target)}: "
+        return answer._replace(text=f"{inside}{answer.text}")
     number = sum(not result.optional for result in report.results)
-    return Line(
-        f"{report.target} loads all {number} extension modules that it needs"
-        if number
-        else f"{report.target} needs no extension module",
-        "good",
-    )
+    told = f"{number} extension modules, and all load" if number > 1 else "1 extension module, and it loads"
+    return Line(shown(f"{report.target} needs {told if number else 'no extension module'}"), "good")
