@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ntpath
 import os
 import re
 import sys
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import choices
 from depwalk.cli import options as shared
@@ -89,15 +87,14 @@ def _execute(targets: list[str], options: argparse.Namespace, *, append: bool = 
         try:
             results = _import(target, options) if _is_name(target) else [_check(target, options)]
         except UsageError as error:
-            unread.append(f"{error}{_meant(target, options)}")
+            unread.append(f"{_meant(target, options)}{error}")
             print(f"depwalk: {unread[-1]}", file=sys.stderr)
             continue
         reports.append(Report(target, results))
     return write(reports, options, append=append, unread=unread)
 
 
-@dataclass
-class Report:
+class Report(NamedTuple):
     """What was found out about one target: of an import maybe several files, or none."""
 
     target: str
@@ -128,9 +125,9 @@ def write(
 
 
 def _meant(target: str, options: argparse.Namespace) -> str:
-    """A question behind a complaint: whether the first word was to be a command."""
+    """A question before a complaint: whether the first word was to be a command."""
     near = choices.nearest(target, COMMANDS) if target == options.targets[0] and not os.path.exists(target) else ""
-    return f" Did you mean the command {near}?" if near else ""
+    return f"did you mean the command {near}? " if near else ""
 
 
 def _holds_files(target: str) -> bool:
@@ -228,6 +225,8 @@ def _page(report: Report, options: argparse.Namespace, terminal: Terminal) -> li
 
 def _verdict(report: Report) -> Line:
     """The verdict in one line, also of an import that loads several files, or none."""
+    import ntpath
+
     from depwalk.report import text
     from depwalk.report.lines import Line, shown
 

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from depwalk import choices
@@ -32,7 +31,7 @@ load? Wheels are read as they are; nothing is installed.
 
   python -m depwalk scan dist --windows 7 --windows 10 --windows 11-core
   python -m depwalk scan Lib\\site-packages --db scans.db  reads what is new
-  python -m depwalk scan --db scans.db --since 1           what broke since run 1
+  python -m depwalk scan --db scans.db --since 1           what broke since run
 
 Exit status, for the worst: 0 loads, 1 fails, 2 wrong usage or unreadable file,
 3 not known. DLLs and programs count where there is no extension module."""
@@ -279,6 +278,8 @@ class _Rows:
         self.rows: list[Row] = []
 
     def add(self, row: Row) -> None:
+        from dataclasses import replace
+
         self.rows.append(replace(row, nodes=(), links=()))
 
 

@@ -84,7 +84,7 @@ def test_a_finding_that_is_not_there(make_pe: MakePE) -> None:
 )
 def test_a_first_word_that_is_nothing_and_nearly_a_command(word: str, command: str, tmp_path: Path) -> None:
     ran = run(word, cwd=tmp_path)
-    refused(ran, word, f"Did you mean the command {command}?")
+    refused(ran, word, f"did you mean the command {command}?")
     assert ran.returncode == USAGE
 
 
