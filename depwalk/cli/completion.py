@@ -78,11 +78,11 @@ def _files(*suffixes: str | None) -> Completer:
     """Directories, and files whose names end so; None: no files."""
 
     def completer(prefix: str, **_: Any) -> Iterator[str]:
-        folder = os.path.dirname(prefix)
+        folder = prefix[: len(prefix) - len(os.path.basename(prefix))]  # as it was typed
         try:
             with os.scandir(folder or ".") as entries:
                 for entry in entries:
-                    path = os.path.join(folder, entry.name)
+                    path = folder + entry.name
                     if entry.is_dir():
                         yield f"{path}/"
                     elif any(suffix is not None and entry.name.lower().endswith(suffix) for suffix in suffixes):

@@ -11,6 +11,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -261,6 +262,7 @@ def _notification(sentence: str, location: dict[str, Any] | None = None) -> dict
     return {**told, "locations": [location]} if location else told
 
 
+@cache
 def _rules() -> dict[str, dict[str, str]]:
     """What every finding means: written from docs/findings by ci/rules.py."""
     found: dict[str, dict[str, str]] = json.loads(tables.path("findings.json").read_text("utf-8"))

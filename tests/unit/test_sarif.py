@@ -15,14 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+import made_rows
 import pytest
 from pe_maker import pe
 from scanned import EXT, lay, make_wheel
+from targets import target
 from test_cli import FAILS, FIXED, LOADS, UNKNOWN, USAGE, Ran, run
 
 from depwalk import tables
 from depwalk.bulk import policy
+from depwalk.bulk.policy import Policy
+from depwalk.bulk.rows import Unit
+from depwalk.bulk.summary import Summary
 from depwalk.report import sarif
+from depwalk.result import diagnose_caught
 
 if TYPE_CHECKING:
     from conftest import MakePE
@@ -279,6 +285,25 @@ def test_a_file_of_a_scan_that_cannot_be_read_is_a_notification(make_pe: MakePE,
     (told,) = invocation["toolExecutionNotifications"]
     assert told["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "s/no.pyd"
     assert not invocation["executionSuccessful"]
+
+
+def test_what_is_no_file_has_a_name_and_no_place() -> None:
+    found = diagnose_caught("gone.dll", lambda _: target("10"), loaded=[])
+    run_ = json.loads(sarif.render([found], base=os.path.abspath(os.sep), status=FAILS))["runs"][0]
+    (result,) = run_["results"]
+    (location,) = result["locations"]
+    assert [place["name"] for place in location["logicalLocations"]] == [found.name]
+    assert "physicalLocation" not in location
+    assert run_["artifacts"] == []
+
+
+def test_a_scan_that_was_interrupted_was_not_successful(tmp_path: Path) -> None:
+    (tmp_path / "a.pyd").write_bytes(b"x")
+    one = made_rows.row(made_rows.file_of(tmp_path / "a.pyd", Unit(str(tmp_path), "directory")))
+    said = sarif.render_scan(Summary(Policy()), [one], base=str(tmp_path), status=UNKNOWN, finished=False)
+    (invocation,) = json.loads(said)["runs"][0]["invocations"]
+    assert not invocation["executionSuccessful"]
+    assert "interrupted" in invocation["toolExecutionNotifications"][0]["message"]["text"]
 
 
 def test_what_a_project_accepts_is_suppressed(make_pe: MakePE, tmp_path: Path) -> None:
