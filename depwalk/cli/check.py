@@ -126,7 +126,8 @@ def write(
 
 def _meant(target: str, options: argparse.Namespace) -> str:
     """A question before a complaint: whether the first word was to be a command."""
-    near = choices.nearest(target, COMMANDS) if target == options.targets[0] and not os.path.exists(target) else ""
+    is_word = target.isalpha() and target == options.targets[0] and not os.path.exists(target)
+    near = choices.nearest(target, COMMANDS) if is_word else ""
     return f"did you mean the command {near}? " if near else ""
 
 

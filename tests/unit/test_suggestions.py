@@ -88,6 +88,12 @@ def test_a_first_word_that_is_nothing_and_nearly_a_command(word: str, command: s
     assert ran.returncode == USAGE
 
 
+def test_a_missing_file_was_not_to_be_a_command(tmp_path: Path) -> None:
+    ran = run("scan.pyd", cwd=tmp_path)
+    refused(ran, "scan.pyd")
+    assert "command" not in ran.stderr
+
+
 def test_a_file_that_is_nearly_called_like_a_command_is_a_file(make_pe: MakePE, tmp_path: Path) -> None:
     make_pe("scna")
     assert run("./scna", "--windows", "10", "--no-load", cwd=tmp_path).returncode == LOADS
