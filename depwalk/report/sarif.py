@@ -57,8 +57,8 @@ def render_scan(summary: Summary, rows: Iterable[Row], *, base: str, status: int
         subject = _of_row(row)
         run.artifact(subject)
         for finding in row.findings:
-            accepted = summary.policy.accepts(row, finding)
-            run.result(subject, finding, (*policy.entry_of(row, finding), row.case.label), accepted=accepted)
+            key = (*policy.entry_of(row, finding), *_whose(row, base))
+            run.result(subject, finding, key, accepted=summary.policy.accepts(row, finding))
         if summary.policy.outcome(row) == "unreadable":
             run.notifications.append(_notification(f"{subject.path}: {row.reason}", run.location(subject)))
     if not finished:
@@ -96,6 +96,12 @@ def _of_row(row: Row) -> _Subject:
         return _Subject(file.path, "", facts, file.size, case=row.case.label)
     member = os.path.relpath(file.path, file.unit.path).replace(os.sep, "/")
     return _Subject(file.unit.path, "", facts, file.unit.size or None, member, row.case.label)
+
+
+def _whose(row: Row, base: str) -> tuple[str, str, str]:
+    """What tells rows of equal names apart. The file name of a wheel does not: it has the version in it."""
+    uri, inside = uri_of(row.file.unit.path, base)
+    return uri if inside and row.file.unit.kind != "wheel" else "", row.file.architecture, row.case.label
 
 
 @dataclass

@@ -245,6 +245,14 @@ def test_each_result_has_a_fingerprint_of_its_own(make_pe: MakePE, tmp_path: Pat
     assert len(told) == len(set(told)) == 6
 
 
+def test_files_of_one_name_keep_their_fingerprints_when_one_is_mended(make_pe: MakePE, tmp_path: Path) -> None:
+    for folder in "st":
+        make_pe(f"{folder}/a.pyd", imports={"gone.dll": ["f"]})
+    both = fingerprints(scan("s", "t", *TEN, cwd=tmp_path))
+    make_pe("s/a.pyd")
+    assert fingerprints(scan("s", "t", *TEN, cwd=tmp_path)) == both[1:]
+
+
 def test_a_scan_says_the_same_twice(make_pe: MakePE, tmp_path: Path) -> None:
     for number in range(9):
         make_pe(f"s/{number}.pyd", imports={"gone.dll": ["f"]})
