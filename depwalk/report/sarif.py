@@ -279,7 +279,6 @@ def _rule(code: str, page: dict[str, str]) -> dict[str, Any]:
     """A kind of finding (3.49)."""
     return {
         "id": code,
-        "name": code.title().replace("-", ""),
         "shortDescription": {"text": page["what"].partition(". ")[0].rstrip(".:") + "."},
         "fullDescription": {"text": page["what"]},
         "help": {
