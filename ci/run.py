@@ -182,12 +182,13 @@ def bed_command() -> int:
 
 
 def fetch_material(host_python: Path) -> None:
-    """Unpack the patients and make the sites and the small wheelhouse: what tests read."""
+    """Unpack the patients make the sites and the small wheelhouse, fetch a schema: what tests read."""
     fetch.unpack_patients(host_python)
     fetch.unpack_all_judged(host_python)
     fetch.unpack_compiled(host_python)
     fetch.prepare_sites(host_python)
     fetch.prepare_wheelhouse(host_python, small=True)
+    fetch.prepare_sarif_schema(host_python)
 
 
 def python_command(args: Sequence[str], arch: str, cpu: str) -> int:
@@ -345,6 +346,7 @@ def test_paths(*, windows_paths: bool) -> dict[str, str]:
         "DEPWALK_JUDGED": name(fetch.JUDGED),
         "DEPWALK_COMPILED": name(fetch.COMPILED),
         "DEPWALK_ZOO": name(CACHE / "zoo"),
+        "DEPWALK_SARIF_SCHEMA": name(fetch.SARIF_SCHEMA),
         "DEPWALK_RUNTIME_37": runtime,
         **sites,
         **pythons,

@@ -1,5 +1,7 @@
 """python -m depwalk."""
 
+# PYTHON_ARGCOMPLETE_OK  (a shell that completes every such program looks for this)
+
 from __future__ import annotations
 
 import sys

@@ -86,7 +86,7 @@ def assumed_dlls(choice: str, architecture: str) -> tuple[str, Mapping[str, str]
     match = re.fullmatch(r"([a-z0-9]+)(?:=(\d+\.\d+))?", choice)
     row = next((row for row in _rows() if match and row["id"] == match[1]), None)
     if not match or row is None:
-        raise ValueError(f"unknown runtime {choice!r}: it is one of {choices.RUNTIME}")
+        raise ValueError(f"unknown runtime {choice!r}: {choices.meant(choice, ids())} is one of {choices.RUNTIME}")
     version = assumed_version(choice)
     if version and row["id"] != "vc14":
         raise ValueError(f"unknown runtime {choice!r}: only vc14 takes a version")
@@ -98,6 +98,11 @@ def assumed_dlls(choice: str, architecture: str) -> tuple[str, Mapping[str, str]
         if "*" not in name and _has(one, name, architecture) and not (version and since and number(since) > version)
     ]
     return row["short"] + (f" {match[2]}" if version else ""), {name: name for name in names}
+
+
+def ids() -> list[str]:
+    """What --with-runtime takes, without versions."""
+    return list(dict.fromkeys(row["id"] for row in _rows()))
 
 
 def assumed_version(choice: str) -> tuple[int, int] | None:

@@ -104,7 +104,9 @@ def codes_in(given: Iterable[str]) -> frozenset[str]:
     """What --fail-on takes: codes of findings, separated by commas. Raises UnknownCode."""
     found = frozenset(word.strip().lower() for text in given for word in text.split(",") if word.strip())
     for word in sorted(found - codes()):
-        raise UnknownCode(f"unknown finding {word!r} (--fail-on); docs/findings has the list")
+        near = choices.nearest(word, codes())
+        meant = f": did you mean {near}?" if near else ";"
+        raise UnknownCode(f"unknown finding {word!r} (--fail-on){meant} docs/findings has the list")
     return found
 
 

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
 from typing import Any
 
-from depwalk import __version__, choices
+from depwalk import choices
+from depwalk.cli.parser import COMMANDS, Parser
 
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage in front."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        """Print one line and end with the documented status."""
-        self.exit(choices.USAGE, f"depwalk: {message}\nTry: python -m depwalk --help\n")
+_COMPLETING = "_ARGCOMPLETE"  # set by a shell that asks what a line could go on with
 
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit status. A first word that is no command is a target."""
-    name = arguments[0] if arguments else ""
-    command = _command(name)
-    parser = Parser(
-        prog=f"depwalk {name}" if command.NAME else "depwalk",
-        description=command.DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"depwalk {__version__}")
-    command.configure_parser(parser)
-    options = parser.parse_args(arguments[1:] if command.NAME else arguments)
+    if _COMPLETING in os.environ:
+        from depwalk.cli.completion import complete
+
+        complete()
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
+    parser, command = parser_of(name)
+    options = parser.parse_args(arguments[1:] if name else arguments)
     try:
         status: int = command.execute(options)
     except KeyboardInterrupt:
         print("depwalk: interrupted", file=sys.stderr)
         return choices.UNKNOWN
     return status
+
+
+def parser_of(name: str) -> tuple[Parser, Any]:
+    """The parser of a command, and its module; "" is the one that checks targets."""
+    command = _command(name)
+    prog = f"depwalk {name}".rstrip()
+    parser = Parser(prog, f"{prog} {command.USAGE}", command.DESCRIPTION)
+    command.configure_parser(parser)
+    return parser, command
 
 
 def _command(name: str) -> Any:

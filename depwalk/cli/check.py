@@ -6,33 +6,34 @@ import os
 import re
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import choices
 from depwalk.cli import options as shared
 from depwalk.cli import output
+from depwalk.cli.parser import COMMANDS
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
+    from depwalk.cli.parser import Parser
     from depwalk.cli.terminal import Terminal
     from depwalk.report.lines import Line
     from depwalk.result import Result
 
+USAGE = "TARGET... [options]"
 DESCRIPTION = """\
-Why does this DLL or Python extension not load? depwalk names the module at fault,
-who needs it, the cause, and the remedy.
+Why does this DLL or Python extension not load? depwalk names the module at
+fault, who needs it, the cause, and what to do.
 
-  python -m depwalk path\\to\\module.pyd
-  python -m depwalk tensorflow          a name that does not import
-  python -m depwalk Lib\\site-packages   all of a directory or wheel: see depwalk scan --help
-  python -m depwalk run -- python app.py   a program that ends with such an error
-  python -m depwalk cpu                 what this processor and its system offer
+  python -m depwalk path\\to\\module.pyd      a file
+  python -m depwalk tensorflow               a name that does not import
+  python -m depwalk Lib\\site-packages        a directory or wheel: scan --help
+  python -m depwalk run -- python app.py     a program that ends with an error
+  python -m depwalk cpu                      this processor and its system
 
-Exit status: 0 it loads, 1 it fails, 2 wrong usage or unreadable file, 3 not known.
-On Windows the file is loaded, or the name imported, in a child process that is thrown
-away; --no-load prevents that."""
-NAME = ""
+Exit status: 0 loads, 1 fails, 2 wrong usage or unreadable file, 3 not known."""
 
 STATUS = {"loads": choices.LOADS, "fails": choices.FAILS, "unknown": choices.UNKNOWN}
 
@@ -45,12 +46,13 @@ class UsageError(Exception):
     """Something the user gave cannot be used; the text is one line for a person."""
 
 
-def configure_parser(parser: argparse.ArgumentParser) -> None:
+def configure_parser(parser: Parser) -> None:
     """The command's own arguments and the shared ones."""
-    parser.add_argument("targets", metavar="TARGET", nargs="+", help="a file, directory or wheel, or a name to import")
     shared.add_target_options(parser)
-    shared.add_site_option(parser)
-    shared.add_load_options(parser)
+    group = parser.add_argument_group("what is asked (on Windows the real loader, in a child)")
+    group.add_argument("targets", metavar="TARGET", nargs="+", help="a file, directory or wheel, or a name to import")
+    shared.add_site_option(group)
+    shared.add_load_options(group)
     shared.add_output_options(parser)
 
 
@@ -58,6 +60,12 @@ def execute(options: argparse.Namespace) -> int:
     """Check each target, print the reports, and return the worst status."""
     several = [target for target in options.targets if _holds_files(target)]
     single = [target for target in options.targets if target not in several]
+    if several and options.format in choices.DOCUMENTS and (single or options.format not in choices.FORMATS_OF_MANY):
+        told = "is one document: give it either files and names, or directories and wheels"
+        if options.format not in choices.FORMATS_OF_MANY:
+            told = f"is for files and names; of {several[0]} there is {', '.join(choices.FORMATS_OF_MANY)}"
+        print(f"depwalk: --format {options.format} {told}", file=sys.stderr)
+        return choices.USAGE
     if several:
         from depwalk.cli import scan
 
@@ -73,23 +81,54 @@ def execute(options: argparse.Namespace) -> int:
 
 def _execute(targets: list[str], options: argparse.Namespace, *, append: bool = False) -> int:
     """Check files and names; `append`: something was printed before."""
-    statuses = []
-    reports: list[list[Result]] = []
+    reports = []
+    unread = []
     for target in targets:
         try:
             results = _import(target, options) if _is_name(target) else [_check(target, options)]
         except UsageError as error:
-            print(f"depwalk: {error}", file=sys.stderr)
-            statuses.append(choices.USAGE)
+            unread.append(f"{_meant(target, options)}{error}")
+            print(f"depwalk: {unread[-1]}", file=sys.stderr)
             continue
-        statuses += [STATUS[result.verdict] for result in results if not result.optional] or [choices.LOADS]
-        reports.append(results)
-    return choices.worst([*statuses, write(reports, options, append=append)])
+        reports.append(Report(target, results))
+    return write(reports, options, append=append, unread=unread)
 
 
-def write(reports: list[list[Result]], options: argparse.Namespace, *, append: bool = False) -> int:
-    """Print what was found out, a list for each target; the exit status says whether that could be done."""
-    return output.deliver(lambda: _write(reports, options, append=append) if reports else None, options.output)
+class Report(NamedTuple):
+    """What was found out about one target: of an import maybe several files, or none."""
+
+    target: str
+    results: list[Result]
+
+    @property
+    def deciding(self) -> Result | None:
+        """The worst of the results that count."""
+        counting = [result for result in self.results if not result.optional]
+        statuses = [STATUS[result.verdict] for result in counting]
+        return counting[statuses.index(choices.worst(statuses))] if counting else None
+
+    @property
+    def status(self) -> int:
+        """Its exit status."""
+        return STATUS[self.deciding.verdict] if self.deciding else choices.LOADS
+
+
+def write(
+    reports: list[Report], options: argparse.Namespace, *, append: bool = False, unread: Sequence[str] = ()
+) -> int:
+    """Print what was found out, and return the exit status. `unread` says what could not be looked at."""
+    status = choices.worst([*(report.status for report in reports), *(choices.USAGE for _ in unread)])
+    if not reports and options.format != "sarif":  # which tells also what could not be read
+        return status
+    written = output.deliver(lambda: _write(reports, options, status, append=append, unread=unread), options.output)
+    return choices.worst([status, written])
+
+
+def _meant(target: str, options: argparse.Namespace) -> str:
+    """A question before a complaint: whether the first word was to be a command."""
+    is_word = target.isalpha() and target == options.targets[0] and not os.path.exists(target)
+    near = choices.nearest(target, COMMANDS) if is_word else ""
+    return f"did you mean the command {near}? " if near else ""
 
 
 def _holds_files(target: str) -> bool:
@@ -138,28 +177,67 @@ def _check(path: str, options: argparse.Namespace) -> Result:
         raise UsageError(str(error)) from None
 
 
-def _write(reports: list[list[Result]], options: argparse.Namespace, *, append: bool) -> None:
-    if options.format == "json":
-        from depwalk.report import json
-
-        lines = [json.render(result) for results in reports for result in results]
-        output.print_plain("".join(f"{line}\n" for line in lines), options.output, append=append)
+def _write(
+    reports: list[Report], options: argparse.Namespace, status: int, *, append: bool, unread: Sequence[str]
+) -> None:
+    if options.format not in (None, "text"):
+        output.print_plain(_rendered(reports, options, status, unread), options.output, append=append)
         return
     from depwalk.cli.terminal import Terminal
     from depwalk.report.lines import Line
 
     terminal = Terminal(options.output, append=append)
-    pages: list[list[Line]] = [_page(results, options, terminal) for results in reports]
+    pages: list[list[Line]] = [_page(report, options, terminal) for report in reports]
     gap = [] if options.quiet else [Line("")]
     terminal.show([line for index, page in enumerate(pages) for line in (gap if index or append else []) + page])
 
 
-def _page(results: list[Result], options: argparse.Namespace, terminal: Terminal) -> list[Line]:
+def _rendered(reports: list[Report], options: argparse.Namespace, status: int, unread: Sequence[str]) -> str:
+    """The report for a program, or the document for a viewer."""
+    results = [result for report in reports for result in report.results]
+    if options.format == "html":
+        from depwalk.report import html
+
+        return html.render(results)
+    if options.format == "dot":
+        from depwalk.report import dot
+
+        return dot.render(results, everything=options.all)
+    if options.format == "sarif":
+        from depwalk.report import sarif
+
+        return sarif.render(results, base=os.getcwd(), status=status, unread=unread)
+    from depwalk.report import json
+
+    return "".join(f"{json.render(result)}\n" for result in results)
+
+
+def _page(report: Report, options: argparse.Namespace, terminal: Terminal) -> list[Line]:
     from depwalk.report import text
 
     if options.quiet:
-        return [text.answer(result) for result in results]
+        return [_verdict(report)]
     render = partial(
         text.render, width=terminal.width, glyphs=terminal.glyphs, everything=options.all, verbose=options.verbose
     )
+    results = report.results
     return render(results[0]) if len(results) == 1 else text.several(results, render, terminal.width)
+
+
+def _verdict(report: Report) -> Line:
+    """The verdict in one line, also of an import that loads several files, or none."""
+    import ntpath
+
+    from depwalk.report import text
+    from depwalk.report.lines import Line, shown
+
+    if [result.name for result in report.results] in ([report.target], [ntpath.basename(report.target)]):
+        return text.answer(report.results[0])
+    decides = report.deciding
+    if decides is not None and report.status != choices.LOADS:
+        answer = text.answer(decides)
+        inside = "" if decides.name == report.target else f"{shown(report.target)}: "
+        return answer._replace(text=f"{inside}{answer.text}")
+    number = sum(not result.optional for result in report.results)
+    told = f"{number} extension modules, and all load" if number > 1 else "1 extension module, and it loads"
+    return Line(shown(f"{report.target} needs {told if number else 'no extension module'}"), "good")

@@ -7,33 +7,37 @@ import sys
 from typing import TYPE_CHECKING
 
 from depwalk import choices
+from depwalk.cli import options as shared
 from depwalk.cli import output
 
 if TYPE_CHECKING:
     import argparse
 
+    from depwalk.cli.parser import Parser
     from depwalk.cpu import Cpu
 
-NAME = "cpu"
+USAGE = "[options]"
 DESCRIPTION = """\
 What this processor and its system offer: the level (x86-64-v1 to v4) and every
 instruction set.
 
   python -m depwalk cpu
-  python -m depwalk cpu --dump my-cpu.txt   write it down, for a report or for --cpu
-  python -m depwalk cpu --from my-cpu.txt   read it on another machine
+  python -m depwalk cpu --dump my-cpu.txt  write it down, for a report or --cpu
+  python -m depwalk cpu --from my-cpu.txt  read it on another machine
 
 Exit status: 0, or 2 for a file that is no dump of a processor."""
 
 
-def configure_parser(parser: argparse.ArgumentParser) -> None:
+def configure_parser(parser: Parser) -> None:
     """The command's own arguments."""
-    parser.add_argument("--from", metavar="NAME", dest="source", help=f"the processor: {choices.CPU} (default: live)")
-    parser.add_argument(
-        "--dump", metavar="FILE", nargs="?", const="-", help="write the raw answers to FILE (default: standard output)"
-    )
-    parser.add_argument("--format", choices=choices.FORMATS, default="text", help="default: text")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write there and not to standard output")
+    group = parser.add_argument_group("which processor")
+    told = f"{choices.CPU} (default: live)"
+    group.add_argument("--from", metavar="NAME", dest="source", help=told)
+    group = parser.add_argument_group("what is shown")
+    told = "its raw answers and nothing else (default: to standard output)"
+    group.add_argument("--dump", metavar="FILE", nargs="?", const="-", help=told)
+    shared.add_format(group, choices.FORMATS_OF_CPU)
+    shared.add_help(group)
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from depwalk import choices
+from depwalk import __version__, choices
 
 if TYPE_CHECKING:
     from depwalk.bulk.rows import Case
@@ -28,74 +28,87 @@ class Repeatable(argparse.Action):
 
 def add_target_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """Where the file would run; `several` Windows at once, and with and without runtimes."""
-    group = parser.add_argument_group("where it would run")
-    group.add_argument(
-        "--python",
-        metavar="EXE|X.Y",
-        help=f"who loads it: {choices.PYTHON} (default: this interpreter on Windows, elsewhere read off the file)",
-    )
-    told = f"{choices.WINDOWS} (default: live on Windows, else 11)"
+    group = parser.add_argument_group("where it would run (+: can be repeated)")
+    told = "11, 10, 8.1, 8 or 7, with -N, -core, -x86, -arm64; or live"
     if several:
-        group.add_argument("--windows", metavar="NAME", action=Repeatable, default=[], help=f"{told} (repeatable)")
-        group.add_argument(
-            "--also-without-runtime",
-            action="store_true",
-            help="judge each Windows also without what --with-runtime assumes",
-        )
+        told = f"{told} (default: live on Windows, else 11) +"
+        group.add_argument("--windows", metavar="NAME", action=Repeatable, default=[], help=told)
     else:
-        group.add_argument("--windows", metavar="NAME", help=told)
-    group.add_argument("--root", metavar="DIR", help="a Windows system drive or Wine prefix to resolve against")
-    group.add_argument(
-        "--dll-dir",
-        metavar="DIR",
-        action=Repeatable,
-        default=[],
-        help="a directory that the program adds, as by os.add_dll_directory (repeatable); "
-        "for Python before 3.8 it goes in front of PATH",
-    )
-    group.add_argument("--path", metavar="VALUE", help="a PATH to assume, entries separated by ;")
+        group.add_argument("--windows", metavar="NAME", help=f"{told} (default: live on Windows, else 11)")
+    own = "as built for" if several else "this one on Windows, else as it was built for"
+    told = f"a python.exe, or X.Y[t][-32|-arm64] (default: {own})"
+    group.add_argument("--python", metavar="EXE|X.Y", help=told)
     group.add_argument(
         "--with-runtime",
         metavar="NAME",
         action=Repeatable,
         default=[],
-        help=f"a redistributable to assume: {choices.RUNTIME} (repeatable)",
+        help="vc14[=14.38], vc12, vc11, vc10, vc9, vc8, ucrt +",
     )
+    if several:
+        told = "judge for each Windows without these runtimes, too"
+        group.add_argument("--also-without-runtime", action="store_true", help=told)
+    told = "x86-64-v1 to v4, a model such as Nehalem, a dump, or live (default: live on Windows, else any)"
+    group.add_argument("--cpu", metavar="NAME", help=told)
     group.add_argument(
-        "--cpu", metavar="NAME", help=f"on which processor: {choices.CPU} (default: live on Windows, else any)"
+        "--dll-dir",
+        metavar="DIR",
+        action=Repeatable,
+        default=[],
+        help="a directory as os.add_dll_directory adds it +",
     )
+    group.add_argument("--path", metavar="VALUE", help="a PATH to assume, its directories separated by ;")
+    group.add_argument("--root", metavar="DIR", help="a drive with Windows, or a Wine prefix, to search")
 
 
-def add_site_option(parser: argparse.ArgumentParser) -> None:
+def add_site_option(group: argparse._ActionsContainer) -> None:
     """Where importable names are looked for."""
-    parser.add_argument(
+    group.add_argument(
         "--site",
         metavar="DIR",
         action=Repeatable,
         default=[],
-        help="a directory such as Lib\\site-packages to look for importable names in (repeatable)",
+        help="where names to import are (default: sys.path) +",
     )
 
 
-def add_load_options(parser: argparse.ArgumentParser) -> None:
+def add_load_options(group: argparse._ActionsContainer) -> None:
     """Whether and how the real loader is asked."""
-    group = parser.add_argument_group("asking the real loader (on Windows)")
     group.add_argument("--no-load", action="store_true", help="never run foreign code: predict from the files alone")
-    group.add_argument(
-        "--timeout", metavar="S", type=seconds, default=choices.TIMEOUT, help="seconds a load may take (default: 30)"
-    )
+    add_timeout(group, "a load", choices.TIMEOUT)
+
+
+def add_timeout(group: argparse._ActionsContainer, what: str, default: float | None) -> None:
+    """A limit of time."""
+    told = f"seconds that {what} may take (default: {'no limit' if default is None else f'{default:.0f}'})"
+    group.add_argument("--timeout", metavar="S", type=seconds, default=default, help=told)
 
 
 def add_output_options(parser: argparse.ArgumentParser, *, verbose: bool = True) -> None:
     """What is shown, and where; `verbose`: of one file there is more to be said."""
-    group = parser.add_argument_group("output")
-    group.add_argument("--format", choices=choices.FORMATS, help="default: text")
-    group.add_argument("-o", "--output", metavar="FILE", help="write there and not to standard output")
-    everything = "show the whole tree, the DLLs of Windows too" if verbose else "show all of every list"
+    group = parser.add_argument_group("what is shown")
+    formats = choices.FORMATS if verbose else choices.FORMATS_OF_MANY
+    add_format(group, formats)
+    everything = "the whole tree, with the DLLs of Windows" if verbose else "every list in full"
     group.add_argument("--all", action="store_true", help=everything)
-    group.add_argument("-q", "--quiet", action="store_true", help="the verdict only")
+    group.add_argument("-q", "--quiet", action="store_true", help="the verdict only, in one line")
     if verbose:
-        group.add_argument("-v", "--verbose", action="store_true", help="say for each file by which rule it was found")
+        group.add_argument("-v", "--verbose", action="store_true", help="also by which rule each file was found")
+    add_help(group)
+
+
+def add_format(group: argparse._ActionsContainer, formats: tuple[str, ...]) -> None:
+    """The form of the answer, and where it goes."""
+    told = f"{', '.join(formats[:-1])} or {formats[-1]} (default: {formats[0]})"
+    group.add_argument("--format", metavar="FORM", choices=formats, help=told)
+    group.add_argument("-o", "--output", metavar="FILE", help="write there (default: standard output)")
+
+
+def add_help(group: argparse._ActionsContainer) -> None:
+    """What every command has."""
+    group.add_argument("-h", "--help", action="help", help="this")
+    version = f"depwalk {__version__}"
+    group.add_argument("--version", action="version", version=version, help=f"that of depwalk: {__version__}")
 
 
 def choice(options: argparse.Namespace) -> Choice:

@@ -13,25 +13,25 @@ from depwalk.cli import options as shared
 if TYPE_CHECKING:
     import argparse
 
-NAME = "run"
+    from depwalk.cli.parser import Parser
+
+USAGE = "[options] -- COMMAND..."
 DESCRIPTION = """\
-Run a program in a traced child process, and say which DLL failed to load, if one did.
+Run a program in a traced child process, and say which DLL failed to load, if
+one did. What it writes appears as it comes, and the report follows; what it
+leaves running is ended with it.
 
   python -m depwalk run -- python app.py
 
-The program's output appears as it comes; the report follows. What the program started and
-left running is ended with it.
-
-Exit status: 0 the program ended with 0, 1 a load failed and the program with it, 2 wrong usage,
-3 it failed for another reason."""
+Exit status: 0 the program ended with 0, 1 a load failed and the program with
+it, 2 wrong usage, 3 it failed for another reason."""
 
 
-def configure_parser(parser: argparse.ArgumentParser) -> None:
+def configure_parser(parser: Parser) -> None:
     """The command's own arguments and the shared ones."""
-    parser.add_argument("command", metavar="COMMAND", nargs="+", help="the program and its arguments, after --")
-    parser.add_argument(
-        "--timeout", metavar="S", type=shared.seconds, default=None, help="seconds the program may take (default: none)"
-    )
+    group = parser.add_argument_group("what is run (on Windows)")
+    group.add_argument("command", metavar="COMMAND", nargs="+", help="the program and its arguments, after --")
+    shared.add_timeout(group, "the program", None)
     shared.add_output_options(parser)
 
 
@@ -44,7 +44,8 @@ def execute(options: argparse.Namespace) -> int:
     from depwalk.result import diagnose_command
     from depwalk.target.choose import Choice, choose
 
-    stream = sys.stderr if options.format == "json" and options.output is None else sys.stdout
+    is_alone = options.format not in (None, "text") and options.output is None
+    stream = sys.stderr if is_alone else sys.stdout
 
     def pass_on(chunk: bytes) -> None:
         stream.buffer.write(chunk)
@@ -61,4 +62,4 @@ def execute(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"depwalk: {options.command[0]}: {error.strerror or error}", file=sys.stderr)
         return choices.USAGE
-    return choices.worst([check.STATUS[result.verdict], check.write([[result]], options)])
+    return check.write([check.Report(result.name, [result])], options)

@@ -22,49 +22,40 @@ if TYPE_CHECKING:
     from depwalk.bulk.policy import Policy
     from depwalk.bulk.rows import Row
     from depwalk.bulk.summary import Summary
+    from depwalk.cli.parser import Parser
 
-NAME = "scan"
+USAGE = "PATH... [options]"
 DESCRIPTION = """\
-Will the extension modules of an environment, a directory of wheels or an application load?
+Will the extension modules of an environment, of wheels, or of an application
+load? Wheels are read as they are; nothing is installed.
 
-  python -m depwalk scan Lib\\site-packages
   python -m depwalk scan dist --windows 7 --windows 10 --windows 11-core
-  python -m depwalk scan dist --with-runtime vc14 --also-without-runtime
-  python -m depwalk scan site-packages --db scans.db       what has not changed is not read again
-  python -m depwalk scan --db scans.db --since 1           what broke, and what was mended, since run 1
+  python -m depwalk scan Lib\\site-packages --db scans.db  reads what is new
+  python -m depwalk scan --db scans.db --since 1           what broke since run
 
-Wheels are read as they are; nothing is installed, and nothing runs unless --load says so.
-Settings are also taken from [tool.depwalk] of a pyproject.toml in the current directory.
-
-Exit status, for the worst of the extension modules: 0 they load, 1 one fails, 2 wrong usage or
-an unreadable file, 3 not known. Where there is no extension module, programs and DLLs count."""
+Exit status, for the worst: 0 loads, 1 fails, 2 wrong usage or unreadable file,
+3 not known. DLLs and programs count where there is no extension module."""
 
 
-def configure_parser(parser: argparse.ArgumentParser) -> None:
+def configure_parser(parser: Parser) -> None:
     """The command's own arguments and the shared ones."""
-    parser.add_argument(
-        "paths",
-        metavar="PATH",
-        nargs="*",
-        help="a site-packages, an environment, any directory, a wheel, a .pyd, .dll or .exe, or a .txt with such paths",
-    )
     shared.add_target_options(parser, several=True)
     group = parser.add_argument_group("what is done")
-    group.add_argument("--load", action="store_true", help="also ask the real loader (on Windows): runs foreign code")
-    group.add_argument(
-        "--timeout", metavar="S", type=shared.seconds, default=choices.TIMEOUT, help="seconds a load may take"
-    )
+    told = "a directory, wheel or file, or a .txt with such paths"
+    group.add_argument("paths", metavar="PATH", nargs="*", help=told)
+    group.add_argument("--load", action="store_true", help="ask the real loader, too (Windows): runs foreign code")
+    shared.add_timeout(group, "a load", choices.TIMEOUT)
     group.add_argument("--jobs", metavar="N", type=_number, default=0, help="processes (default: as many as pay)")
-    group.add_argument("--db", metavar="FILE", help="keep what is found in a database, and reuse what has not changed")
-    group.add_argument("--hash", action="store_true", help="tell files by their content and not by size and time")
-    group.add_argument("--since", metavar="RUN", help="with --db: what has changed since that run, or since the 'last'")
-    group = parser.add_argument_group("what counts")
+    group.add_argument("--db", metavar="FILE", help="keep what is found, and reuse what has not changed")
+    group.add_argument("--hash", action="store_true", help="tell files by content (default: by size and time)")
+    group.add_argument("--since", metavar="RUN", help="with --db: what has changed since that run, or 'last'")
+    group = parser.add_argument_group("what counts (default: all of it; also set in [tool.depwalk] of pyproject.toml)")
     for option, what in (
-        ("--fail-on", "findings that make it fail, and nothing else does: CODE[,CODE...] (repeatable)"),
-        ("--ignore", "findings that do not count: CODE, a DLL or a distribution, separated by commas (repeatable)"),
+        ("--fail-on", "what alone makes it fail: CODE,... +"),
+        ("--ignore", "what does not: CODE, DLL, distribution,... +"),
     ):
         group.add_argument(option, metavar="NAMES", action=shared.Repeatable, default=[], help=what)
-    group.add_argument("--baseline", metavar="FILE", help="findings that are known already and do not count")
+    group.add_argument("--baseline", metavar="FILE", help="a file with what is known already and does not count")
     group.add_argument("--write-baseline", metavar="FILE", help="write what fails now as such a file")
     shared.add_output_options(parser, verbose=False)
     parser.set_defaults(**settings.read(parser))
@@ -72,9 +63,9 @@ def configure_parser(parser: argparse.ArgumentParser) -> None:
 
 def options_for(paths: list[str], given: argparse.Namespace) -> argparse.Namespace:
     """What `depwalk scan` would be told of targets, with the options that both commands have."""
-    from depwalk.cli import Parser
+    from depwalk.cli.parser import Parser
 
-    parser = Parser(prog="depwalk")
+    parser = Parser()
     configure_parser(parser)
     options = parser.parse_args(["--", *paths])
     for name, value in vars(given).items():
@@ -132,11 +123,11 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
             run = database.begin(
                 [os.path.abspath(path) for path in options.paths], scan.plain_cases, _bearing(scan, options)
             )
-        writer = _Lines(options) if options.format == "json" else None
+        writer = _writer(options)
         finished = _follow(scan, summary, database, writer)
         if database is not None:
             database.finish("complete" if finished else "interrupted")
-        status = output.deliver(lambda: _report(summary, options, writer), options.output)
+        status = output.deliver(lambda: _report(summary, options, writer, finished=finished), options.output)
         if database is not None and before is not None:
             _, told = _show_comparison(database, before, run, options)
             status = status or told
@@ -153,9 +144,9 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
     return choices.worst([summary.status, status])
 
 
-def _follow(scan: Scan, summary: Summary, database: Database | None, writer: _Lines | None) -> bool:
+def _follow(scan: Scan, summary: Summary, database: Database | None, writer: _Lines | _Rows | None) -> bool:
     """Go through all rows, as far as nobody interrupts; whether that was to the end."""
-    earlier = database.earlier(trees=writer is not None) if database is not None else None
+    earlier = database.earlier(trees=isinstance(writer, _Lines)) if database is not None else None
     with _progress(scan) as advance:
         rows = scan.rows(earlier)
         try:
@@ -213,6 +204,8 @@ def _run_before(options: argparse.Namespace, database: Database | None, but: int
     """The run that --since names. Raises ValueError."""
     if options.since is None:
         return None
+    if options.format in choices.DOCUMENTS:
+        raise ValueError(f"--since tells what has changed as text or json, and not as {options.format}")
     if database is None:
         raise ValueError("--since compares runs of a database: give it with --db FILE")
     runs = [run.id for run in database.runs() if run.id != but]
@@ -241,12 +234,16 @@ def _print_comparison(found: Comparison, before: int, after: int, options: argpa
         from depwalk.report import comparison as report
 
         terminal = Terminal(options.output, append=bool(options.paths))
-        terminal.show(report.render(found, before, after, width=terminal.width, everything=options.all))
+        page = report.render(found, before, after, width=terminal.width, everything=options.all)
+        terminal.show([line for line in page if line.text][:1] if options.quiet else page)
 
 
-def _report(summary: Summary, options: argparse.Namespace, writer: _Lines | None) -> None:
-    if writer is not None:
+def _report(summary: Summary, options: argparse.Namespace, writer: _Lines | _Rows | None, *, finished: bool) -> None:
+    if isinstance(writer, _Lines):
         writer.close()
+        return
+    if writer is not None:
+        output.print_plain(_document(summary, writer.rows, options, finished=finished), options.output)
         return
     from depwalk.cli.terminal import Terminal
     from depwalk.report import summary as report
@@ -254,6 +251,36 @@ def _report(summary: Summary, options: argparse.Namespace, writer: _Lines | None
     terminal = Terminal(options.output)
     page = report.render(summary, width=terminal.width, everything=options.all)
     terminal.show([report.verdict(summary)] if options.quiet else page)
+
+
+def _document(summary: Summary, rows: list[Row], options: argparse.Namespace, *, finished: bool) -> str:
+    if options.format == "html":
+        from depwalk.report import html
+
+        return html.render_scan(summary, rows)
+    from depwalk.report import sarif
+
+    status = summary.status if finished else choices.worst([summary.status, choices.UNKNOWN])
+    return sarif.render_scan(summary, rows, base=os.getcwd(), status=status, finished=finished)
+
+
+def _writer(options: argparse.Namespace) -> _Lines | _Rows | None:
+    """What the rows are for, beside the summary."""
+    if options.format == "json":
+        return _Lines(options)
+    return _Rows() if options.format in choices.DOCUMENTS else None
+
+
+class _Rows:
+    """The rows of a document, without their trees: of thousands of files those would fill the memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def add(self, row: Row) -> None:
+        from dataclasses import replace
+
+        self.rows.append(replace(row, nodes=(), links=()))
 
 
 class _Lines:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import os
 from typing import Any
 
-from depwalk import tables
-
-_FILE = Path("pyproject.toml")
+_FILE = "pyproject.toml"
 
 
 def read(parser: argparse.ArgumentParser) -> dict[str, Any]:
@@ -25,8 +23,13 @@ def read(parser: argparse.ArgumentParser) -> dict[str, Any]:
 
 
 def _table(parser: argparse.ArgumentParser) -> dict[str, Any]:
+    if not os.path.isfile(_FILE):
+        return {}
+    from depwalk import tables
+
     try:
-        tool = tables.parse(_FILE.read_text("utf-8")).get("tool", {}) if _FILE.is_file() else {}
+        with open(_FILE, encoding="utf-8") as file:
+            tool = tables.parse(file.read()).get("tool", {})
     except (OSError, ValueError, RecursionError) as error:
         parser.error(f"{_FILE}: {error}")
     table = tool.get("depwalk", {}) if isinstance(tool, dict) else {}

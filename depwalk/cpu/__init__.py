@@ -258,10 +258,7 @@ def wanted_leaves() -> list[Leaf]:
 def _of_file(text: str, known: Mapping[str, str]) -> Cpu:
     if os.path.isfile(text):
         return read(text, text)  # as it was given: no path is a name that --cpu knows
-    import difflib
-
-    near = difflib.get_close_matches(text.lower(), known, 1)
-    meant = f"did you mean {known[near[0]]}? It" if near else "it"
+    meant = choices.meant(text, known.values())
     raise ValueError(f"unknown processor {text!r}: {meant} is {choices.CPU}; models: {', '.join(models())}")
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from depwalk.target.python import Python
     from depwalk.target.windows import Windows
 
+OLDEST_MINOR, FIRST_FOR_ARM64, FIRST_FREE_THREADED = 5, 11, 13  # of python.org's installers
 NEWEST_MINOR = 14  # assumed where nothing says which CPython: a stable-ABI module, or a DLL that knows no Python
 
 
@@ -73,6 +74,16 @@ def choose(file: Image | None, choice: Choice, machine: Machine | None) -> Targe
     )
 
 
+def python_names() -> list[str]:
+    """What --python takes as X.Y, as far as there are such Pythons today."""
+    names = []
+    for minor in range(NEWEST_MINOR, OLDEST_MINOR - 1, -1):
+        kinds = ("", "t") if minor >= FIRST_FREE_THREADED else ("",)
+        architectures = ("", "-32", "-arm64") if minor >= FIRST_FOR_ARM64 else ("", "-32")
+        names += [f"3.{minor}{kind}{suffix}" for kind in kinds for suffix in architectures]
+    return names
+
+
 def _windows(choice: Choice, machine: Machine | None) -> Windows:
     if choice.root is not None:
         return windows.at_root(choice.root)
@@ -97,7 +108,8 @@ def _python(file: Image | None, choice: Choice, machine: Machine | None, system:
     version = python.parse(choice.python)
     if version is None:
         if not os.path.isfile(choice.python):
-            raise ValueError(f"unknown Python {choice.python!r}: it is {choices.PYTHON}")
+            meant = choices.meant(choice.python, python_names())
+            raise ValueError(f"unknown Python {choice.python!r}: {meant} is {choices.PYTHON}")
         return python.at(choice.python)
     minor, architecture, free_threaded = version
     if machine is None:

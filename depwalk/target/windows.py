@@ -82,7 +82,8 @@ def named(name: str) -> Windows:
     """A Windows version by the name that --windows takes. Raises ValueError with a sentence for a person."""
     match = _PATTERN.fullmatch(name)
     if not match:
-        raise ValueError(f"unknown Windows {name!r}: it is one of {choices.WINDOWS}")
+        bare = name.lower().removeprefix("windows").removeprefix("win").strip(" -")
+        raise ValueError(f"unknown Windows {name!r}: {choices.meant(bare, names())} is one of {choices.WINDOWS}")
     base, n, core_edition, suffix = match.groups()
     profile = tables.table("windows.toml")["profile"][base]
     architecture = suffix[1:].lower() if suffix else "x64"
@@ -101,6 +102,15 @@ def named(name: str) -> Windows:
         dlls=profile["dlls"],
         editions=editions,
     )
+
+
+def names() -> list[str]:
+    """What --windows takes, without the editions of other architectures."""
+    found = ["live"]
+    for base, profile in tables.table("windows.toml")["profile"].items():
+        others = [f"-{architecture}" for architecture in profile["architectures"] if architecture != "x64"]
+        found += [f"{base}{suffix}" for suffix in ("", "-N", "-core", *others)]
+    return found
 
 
 def live(system_root: str) -> Windows:

@@ -127,7 +127,7 @@ def test_a_root_is_taken_in_place_of_a_version(make_pe: MakePE, tmp_path: Path) 
         ({"python": "3"}, "unknown Python '3': it is a python.exe, or X.Y"),
         ({"python": "3.4"}, "unknown Python '3.4'"),
         ({"python": "missing/python.exe"}, "unknown Python 'missing/python.exe'"),
-        ({"runtimes": ("vc13",)}, "unknown runtime 'vc13': it is one of "),
+        ({"runtimes": ("vc13",)}, "unknown runtime 'vc13': did you mean vc14? It is one of "),
         ({"runtimes": ("vc12=12.0",)}, "unknown runtime 'vc12=12.0': only vc14 takes a version"),
         ({"root": "missing"}, "missing: there is no Windows"),
         ({"dll_dirs": ("missing",)}, "missing: no such directory (--dll-dir)"),

@@ -268,6 +268,24 @@ def test_help_names_every_option_and_the_exit_status() -> None:
     assert "Exit status: 0" in shown
 
 
+@pytest.mark.parametrize(("command", "lines"), [((), 40), (("scan",), 50), (("run",), 24), (("cpu",), 24)])
+def test_help_fits_a_screen(command: tuple[str, ...], lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run(*command, "--help").stdout.splitlines()
+    assert len(shown) <= lines
+    assert max(map(len, shown)) < 80
+    assert shown[0].startswith(" ".join(("usage: depwalk", *command)))
+
+
+@pytest.mark.parametrize("command", [(), ("scan",), ("run",), ("cpu",)])
+def test_help_says_what_is_done_without_an_option(command: tuple[str, ...]) -> None:
+    shown = " ".join(run(*command, "--help").stdout.split())
+    assert "(default: text)" in shown
+    assert "(default: standard output)" in shown
+    assert ("default: live on Windows, else 11" in shown) == (command in ((), ("scan",)))
+    assert "positional arguments" not in shown
+
+
 def test_version() -> None:
     assert run("--version").stdout == f"depwalk {depwalk.__version__}\n"
 

@@ -47,14 +47,9 @@ def test_a_page_tells_what_it_means_how_depwalk_knows_and_what_to_do(code: str) 
 
 def options() -> str:
     """The help of every command."""
-    from depwalk.cli import Parser, check, run, scan
-    from depwalk.cli import cpu as cpu_command
+    from depwalk import cli
 
-    parsers = []
-    for command in (check, cpu_command, run, scan):
-        parsers.append(Parser())
-        command.configure_parser(parsers[-1])
-    return "".join(parser.format_help() for parser in parsers)
+    return "".join(cli.parser_of(name)[0].format_help() for name in ("", *cli.COMMANDS))
 
 
 def test_every_option_of_the_readme_exists() -> None:

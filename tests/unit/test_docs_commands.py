@@ -32,6 +32,7 @@ TEXTS = written.texts()
 # What begins so is not run here, and why not.
 NOT_HERE = {
     "pip install depwalk": "it asks a package index",
+    'pip install "depwalk[completion]"': "it asks a package index",
     "python -m depwalk run ": "it traces a program of Windows: tests/loader/test_run.py",
     "python -m depwalk _pywrap_tensorflow_internal.pyd ": "it reads a real wheel: tests/wheels/test_readme.py",
     "python3 ci/run.py ": "it sets the test bed up; that there is such a command is tested below",
@@ -43,6 +44,10 @@ NO_COMMANDS = {
     "SELECT ": "test_database_queries.py",
     "[tool.depwalk]": "test_scan_page.py",
     "- repo: ": "test_scan_page.py",
+    "jobs:": "test_formats.py",
+    "eval ": "test_completion.py",
+    "autoload ": "test_completion.py",
+    "register-python-argcomplete ": "test_completion.py",
 }
 COMMAND = re.compile(r"(?:\$ | *- run: )?((?:python3? |pip |depwalk |CC=).*?)(?:  .*)?")
 

@@ -358,9 +358,27 @@ def test_json_of_a_name_is_one_line_for_each_extension_with_its_name(site: Path)
     assert ran.returncode == LOADS
 
 
-def test_quiet_is_a_line_for_each_extension(site: Path) -> None:
-    ran = run("bad", "--site", site, *FIXED, "-q")
-    assert ran.stdout.splitlines() == ["bad._a loads", "bad._b does NOT load: gone.dll is missing"]
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("bad", "bad: bad._b does NOT load: gone.dll is missing"),
+        ("bad._b", "bad._b does NOT load: gone.dll is missing"),
+        ("good", "good needs 2 extension modules, and all load"),
+        ("fallback", "fallback needs 1 extension module, and it loads"),
+    ],
+)
+def test_quiet_is_one_line_for_an_import(name: str, verdict: str, site: Path) -> None:
+    ran = run(name, "--site", site, *FIXED, "-q")
+    assert ran.stdout.splitlines() == [verdict]
+
+
+def test_quiet_is_one_line_for_each_of_several_targets(site: Path) -> None:
+    ran = run(site / "bad" / "_b.pyd", "good", site / "good", "--site", site, *FIXED, "-q")
+    assert ran.stdout.splitlines() == [
+        "2 extension modules: 2 load",
+        "_b.pyd does NOT load: gone.dll is missing",
+        "good needs 2 extension modules, and all load",
+    ]
 
 
 def test_a_name_that_is_not_there_is_refused_in_one_sentence(site: Path) -> None:
