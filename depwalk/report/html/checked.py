@@ -1,0 +1,116 @@
+"""The page of files that were checked, and of imports: the answer, the causes, then the tree in three forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from depwalk.report import text
+from depwalk.report.html.elements import badge, folded, joined, name, tag
+from depwalk.report.html.findings import finding
+from depwalk.report.html.modules import modules
+from depwalk.report.html.nested import nested
+from depwalk.report.html.page import scrolled, search_bar
+from depwalk.report.html.picture import Picture
+from depwalk.report.lines import Line
+from depwalk.report.outline import Outline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from depwalk.report.html.elements import Html
+    from depwalk.result import Result
+
+_WORDS = {"loads": "loads", "fails": "does NOT load", "unknown": "not known"}
+_STYLES = {"loads": "good", "fails": "bad", "unknown": "warn"}
+_SEARCH = "name, path or status"
+
+
+def title(results: Sequence[Result]) -> str:
+    """What a browser calls the page."""
+    return text.answer(results[0]).text if len(results) == 1 else _together(results).text
+
+
+def body(results: Sequence[Result]) -> Iterator[Html]:
+    """The page of one result, or of several: then those that fail come first, and the first of them is unfolded."""
+    if len(results) == 1:
+        (only,) = results
+        yield _answer(only, "h1")
+        yield from _findings(only)
+        if _has_tree(only):
+            yield from _tree(only, 0, search_bar(_SEARCH))
+        return
+    answer = _together(results)
+    yield tag("header", tag("h1", _sign(answer.style), answer.text), class_=f"answer {answer.style}")
+    if results:
+        yield search_bar(_SEARCH)
+    ordered = sorted(results, key=lambda result: (result.verdict == "loads", result.optional))
+    for index, result in enumerate(ordered):
+        yield _one_of_several(result, index)
+
+
+def _together(results: Sequence[Result]) -> Line:
+    """The answer for several, in a line."""
+    if not results:
+        return text.NOTHING
+    needed = [result for result in results if not result.optional]
+    troubled = [result for result in needed if result.verdict != "loads"]
+    optional = sum(result.verdict != "loads" for result in results) - len(troubled)
+    if troubled:
+        fails = any(result.verdict == "fails" for result in troubled)
+        words = "do NOT load, or may not" if fails else "may or may not load"
+        told, style = f"{len(troubled):,} of {len(needed):,} {words}", "bad" if fails else "warn"
+    else:
+        told, style = f"All {len(needed):,} load" if needed else "Nothing that is needed fails", "good"
+    return Line(f"{told}; the import goes on without {optional:,} more that may not" if optional else told, style)
+
+
+def _one_of_several(result: Result, index: int) -> Html:
+    line = [badge(_WORDS[result.verdict], _STYLES[result.verdict]), " ", name(result.name)]
+    if result.optional:
+        line.append(tag("small", "the import goes on without it"))
+    parts = [_answer(result, "h2"), *_findings(result), *(_tree(result, index) if _has_tree(result) else [])]
+    is_open = index == 0 and result.verdict != "loads"
+    return folded(joined(line), *parts, is_open=is_open, class_="result")
+
+
+def _answer(result: Result, heading: str) -> Html:
+    answer = text.answer(result)
+    parts = [tag(heading, _sign(answer.style), answer.text), tag("p", text.basis(result))]
+    if result.graph.root.image is not None:
+        parts.append(tag("p", name(result.path), class_="path"))
+    return tag("header", *parts, class_=f"answer {answer.style}")
+
+
+def _sign(style: str) -> Html:
+    return tag("i", {"bad": "✗", "warn": "!", "good": "✓"}[style], aria_hidden="true", class_="sign")
+
+
+def _findings(result: Result) -> Iterator[Html]:
+    errors = [found for found in result.findings if found.severity == "error"]
+    others = [found for found in result.findings if found.severity != "error"]
+    for heading, some in (("Why", errors), ("Warnings and notes", others)):
+        if some:
+            yield tag("section", tag("h2", heading), *map(finding, some))
+
+
+def _has_tree(result: Result) -> bool:
+    return result.graph.root.image is not None or bool(result.graph.edges)
+
+
+def _tree(result: Result, index: int, *bar: Html) -> Iterator[Html]:
+    outline = Outline(result)
+    picture = Picture(result, outline)
+    ways = [tag("p", way, class_="way") for way in picture.ways[:1]]
+    more = len(picture.ways) - 1
+    if more > 0:
+        ways.append(tag("p", f"{more:,} more {'way leads' if more == 1 else 'ways lead'} to something at fault."))
+    drawn = scrolled("Picture of the dependencies", picture.svg(f"picture-{index}"))
+    yield tag("section", tag("h2", "Picture"), *ways, drawn)
+    fold = tag("button", "Unfold all", type="button", class_="unfold", hidden=True)
+    yield tag(
+        "div",
+        *bar,
+        tag("section", tag("div", tag("h2", "Dependencies"), fold, class_="head"), nested(outline)),
+        tag("section", tag("h2", "Modules"), tag("p", text.counts(result)), modules(outline)),
+        class_="searched",
+    )
