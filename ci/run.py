@@ -289,7 +289,9 @@ def run_biome(host_python: Path) -> int:
     if not prerequisites.LINUX_X64:
         say("left out: biome is pinned for Linux on x86-64 only")
         return 0
-    return subprocess.call([fetch.prepare_biome(host_python), "ci", "--colors=off", "--error-on-warnings", "."], cwd=CHECKOUT)
+    return subprocess.call(
+        [fetch.prepare_biome(host_python), "ci", "--colors=off", "--error-on-warnings", "."], cwd=CHECKOUT
+    )
 
 
 def host_environment_variables() -> dict[str, str]:

@@ -101,6 +101,19 @@ class Outline:
         """Whether what a module needs is shown at this importer."""
         return module.id not in self._shown and module.depth == importer.depth + 1
 
+    def place(self, module: Module) -> str:
+        """Where a module lies, as seen from the file that was asked about; empty if it is nowhere."""
+        home, directory = folder(self.graph.root.path or ""), folder(module.path or "")
+        if not directory:
+            return ""
+        if directory == home:
+            return "beside it"
+        return (
+            f"in {directory[len(home) + 1 :]}"
+            if home and directory.startswith((f"{home}/", f"{home}\\"))
+            else directory
+        )
+
     def style(self, need: Need) -> str:
         """Of a line: bad, warn or empty."""
         module = need.module
@@ -128,3 +141,8 @@ class Outline:
 
     def _rank(self, module: Module) -> tuple[bool, bool, bool]:
         return module.id not in self.failing, module.status not in BAD, module.delayed
+
+
+def folder(path: str) -> str:
+    """The directory of a path of this system or of Windows."""
+    return path[: max(path.rfind("/"), path.rfind("\\"), 0)]

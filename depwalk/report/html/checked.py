@@ -11,6 +11,7 @@ from depwalk.report.html.modules import modules
 from depwalk.report.html.nested import nested
 from depwalk.report.html.page import scrolled, search_bar
 from depwalk.report.html.picture import Picture
+from depwalk.report.html.ways import Ways
 from depwalk.report.lines import Line
 from depwalk.report.outline import Outline
 
@@ -99,18 +100,24 @@ def _has_tree(result: Result) -> bool:
 
 def _tree(result: Result, index: int, *bar: Html) -> Iterator[Html]:
     outline = Outline(result)
-    picture = Picture(result, outline)
-    ways = [tag("p", way, class_="way") for way in picture.ways[:1]]
-    more = len(picture.ways) - 1
-    if more > 0:
-        ways.append(tag("p", f"{more:,} more {'way leads' if more == 1 else 'ways lead'} to something at fault."))
-    drawn = scrolled("Picture of the dependencies", picture.svg(f"picture-{index}"))
-    yield tag("section", tag("h2", "Picture"), *ways, drawn)
+    ways = Ways(result, outline)
+    told = [tag("p", ways.words(chain), class_="way") for chain in ways.chains[:1]]
+    more = ways.chains[1:]
+    if more:
+        leads = "more way leads" if len(more) == 1 else "more ways lead"
+        items = (tag("li", ways.words(chain)) for chain in more)
+        told.append(
+            folded(
+                f"{len(more):,} {leads} to something at fault", tag("ul", *items, class_="facts"), class_="more-ways"
+            )
+        )
+    drawn = scrolled("Picture of the dependencies", Picture(outline, ways).svg(f"picture-{index}"))
+    yield tag("section", tag("h2", "Picture"), *told, drawn)
     fold = tag("button", "Unfold all", type="button", class_="unfold", hidden=True)
     yield tag(
         "div",
         *bar,
-        tag("section", tag("div", tag("h2", "Dependencies"), fold, class_="head"), nested(outline)),
-        tag("section", tag("h2", "Modules"), tag("p", text.counts(result)), modules(outline)),
+        tag("section", tag("div", tag("h2", "Tree"), fold, class_="head"), nested(outline, ways.drawn)),
+        tag("section", tag("h2", "Modules"), tag("p", text.counts(result), class_="way"), modules(outline)),
         class_="searched",
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from depwalk.report.html.elements import badge, folded, joined, name, tag
 from depwalk.report.outline import BAD, DEEPEST, MARKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Sequence, Set
 
     from depwalk.graph import Module
     from depwalk.report.html.elements import Html
@@ -18,35 +17,51 @@ if TYPE_CHECKING:
 MANY = 40  # modules at which nothing is at fault, below one
 
 
-def nested(outline: Outline) -> Html:
-    """The tree from the file that was asked about down."""
-    root = outline.graph.root
-    line = [name(root.name), *_marks(outline, root, "bad" if root.status in BAD else "")]
-    below = _below(outline, root)
-    return tag("ul", tag("li", tag("div", *line, class_="line"), below, data_m=root.id), class_="tree")
+def nested(outline: Outline, ways: Set[int]) -> Html:
+    """The tree from the file that was asked about down; `ways` are modules that are unfolded."""
+    return _Nested(outline, ways).tree()
 
 
-def _below(outline: Outline, module: Module) -> Html:
-    found = outline.below(module)
-    if any(found) and module.depth >= DEEPEST:
-        return tag("ul", tag("li", "What is deeper stands in the list of modules only.", class_="fold"))
-    failing = [need for need in found.own if need.module.id in outline.failing]
-    fine = [need for need in found.own if need.module.id not in outline.failing]
-    items = [_item(outline, need, module) for need in failing]
-    others = [_item(outline, need, module) for need in fine]
-    if len(others) > MANY:
-        others = [tag("li", folded(f"{len(others):,} more, in which nothing fails", tag("ul", *others)))]
-    items += [*others, *_names("shown elsewhere", found.elsewhere), *_names("of Windows", found.windows)]
-    return tag("ul", *items) if items else joined([])
+class _Nested:
+    def __init__(self, outline: Outline, ways: Set[int]) -> None:
+        self.outline = outline
+        self.ways = ways
 
+    def tree(self) -> Html:
+        root = self.outline.graph.root
+        line = [name(root.name), *_marks(self.outline, root, "bad" if root.status in BAD else "")]
+        inner = tag("div", joined(line, " "), class_="line"), self._below(root)
+        return tag("ul", tag("li", *inner, data_m=root.id), class_="tree")
 
-def _item(outline: Outline, need: Need, importer: Module) -> Html:
-    module = need.module
-    line = [name(need.written), *_kind(need.kind), *_marks(outline, module, outline.style(need), need.lacking)]
-    below = _below(outline, module) if outline.unfolds(module, importer) else ""
-    if not below:
-        return tag("li", tag("div", *line, class_="line"), data_m=module.id)
-    return tag("li", folded(joined(line), below, is_open=module.id in outline.failing), data_m=module.id)
+    def _below(self, module: Module) -> Html:
+        outline = self.outline
+        found = outline.below(module)
+        if any(found) and module.depth >= DEEPEST:
+            return tag("ul", tag("li", "What is deeper stands in the list of modules only.", class_="fold"))
+        failing, fine, elsewhere = [], [], found.elsewhere
+        for need in sorted(found.own, key=lambda need: need.module.id not in self.ways):
+            key = need.module.id
+            if key not in outline.failing:
+                fine.append(need)
+            elif not module.depth or key in outline.faults or outline.unfolds(need.module, module):
+                failing.append(need)
+            else:
+                elsewhere.append(need)
+        items = [self._item(need, module) for need in failing]
+        others = [self._item(need, module) for need in fine]
+        if len(others) > MANY:
+            others = [tag("li", folded(f"{len(others):,} more, in which nothing fails", tag("ul", *others)))]
+        items += [*others, *_names("shown elsewhere", elsewhere), *_names("of Windows", found.windows)]
+        return tag("ul", *items) if items else joined([])
+
+    def _item(self, need: Need, importer: Module) -> Html:
+        module, outline = need.module, self.outline
+        style = outline.style(need)
+        line = joined([name(need.written), *_kind(need.kind), *_marks(outline, module, style, need.lacking)], " ")
+        below = self._below(module) if outline.unfolds(module, importer) else ""
+        if not below:
+            return tag("li", tag("div", line, class_="line"), data_m=module.id)
+        return tag("li", folded(line, below, is_open=module.id in self.ways), data_m=module.id)
 
 
 def _kind(kind: str) -> Iterator[Html]:
@@ -62,10 +77,9 @@ def _marks(outline: Outline, module: Module, style: str, lacking: Sequence[str] 
         yield badge(f"lacks {named}", style or "warn")
     elif outline.is_blamed(module):
         yield badge("at fault", style or "bad")
-    if module.path and module.id:
-        directory = os.path.dirname(module.path)
-        is_beside = directory == os.path.dirname(outline.graph.root.path or "")
-        yield tag("small", "beside it" if is_beside else directory)
+    place = outline.place(module)
+    if place and module.id:
+        yield tag("small", place)
 
 
 def _names(what: str, needs: Sequence[Need]) -> Iterator[Html]:

@@ -5,37 +5,28 @@ Every module hangs at one other, so that no lines cross. What leads to nothing t
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from depwalk.report.html.elements import Html, joined, tag
+from depwalk.report.html.elements import joined, tag
+from depwalk.report.html.ways import END, MOST_WAYS, shortened
 from depwalk.report.lines import shown
 from depwalk.report.outline import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from depwalk.graph import Edge, Module
+    from depwalk.graph import Module
+    from depwalk.report.html.elements import Html
+    from depwalk.report.html.ways import Ways
     from depwalk.report.outline import Outline
-    from depwalk.result import Result
 
 MOST = 40  # modules that are drawn besides the ways to what fails
-_WAYS = 8  # of these
-_LONGEST, _END = 9, 4  # modules of one way; of a longer one, those at both ends
 _WIDEST = 34  # characters of a label
 _HEIGHT, _PITCH, _GAP, _MARGIN = 42, 54, 40, 8
 _LETTER, _PADDING = 7.4, 24  # how wide a character, and what is beside the text of a box
-
-_STATES = {
-    "missing": "is missing",
-    "wrong-architecture": "has the wrong architecture",
-    "corrupt": "is damaged",
-    "blocked": "cannot be read",
-    "api-set": "is not known",
-}
 
 
 @dataclass
@@ -53,29 +44,25 @@ class _Box:
 
 
 class Picture:
-    """The picture of one result. `ways` tells each way to what fails in words, the worst first."""
+    """The picture of one result."""
 
-    def __init__(self, result: Result, outline: Outline) -> None:
-        self.graph = result.graph
+    def __init__(self, outline: Outline, ways: Ways) -> None:
+        self.graph = outline.graph
         self.outline = outline
-        self.modules = result.graph.modules
-        self.home = os.path.dirname(result.graph.root.path or "")
-        self.parents = self._parents()
-        self.faults = self._ordered_faults(result)
-        self._hang_faults(result)
+        self.modules = outline.graph.modules
+        self.ways = ways
+        self.parents = ways.parents
         self.lines: dict[int, str] = {}  # module -> style of the line to it
         self.between: set[int] = set()  # modules in the middle of a long way
         self.hung: dict[int, tuple[int, int]] = {}  # module -> at which it hangs, and how many are left out between
-        chains = [self._chain(fault) for fault in self.faults]
-        self.ways = [self._words(chain) for chain in chains]
-        for chain in chains[:_WAYS]:
+        for chain in ways.chains[:MOST_WAYS]:
             self._hang_chain(chain)
         self._hang_others()
 
     def svg(self, identifier: str) -> Html:
         """The picture. Whoever cannot see it is told the ways."""
         boxes = list(self._boxes())
-        widths = defaultdict(float)
+        widths: defaultdict[int, float] = defaultdict(float)
         for box in boxes:
             wide = max(_width(box.label), _width(box.told) * 0.86)
             widths[box.column] = max(widths[box.column], wide * _LETTER + _PADDING)
@@ -91,7 +78,7 @@ class Picture:
         return tag(
             "svg",
             tag("title", f"What {self.graph.root.name} needs", id=f"{identifier}-title"),
-            tag("desc", " ".join(self.ways[:_WAYS]) or "Nothing in it fails.", id=f"{identifier}-desc"),
+            tag("desc", self.ways.told() or "Nothing in it fails.", id=f"{identifier}-desc"),
             *(drawn for _, drawn in lines),
             *(_drawn(box, starts[box.column], widths[box.column]) for box in boxes),
             role="img",
@@ -103,54 +90,14 @@ class Picture:
 
     # ---- what hangs at what
 
-    def _parents(self) -> dict[int, Edge]:
-        """The edge by which each module is met first."""
-        parents: dict[int, Edge] = {}
-        for edge in self.graph.edges:
-            if self.modules[edge.importer].depth == self.modules[edge.imported].depth - 1:
-                parents.setdefault(edge.imported, edge)
-        return parents
-
-    def _ordered_faults(self, result: Result) -> list[int]:
-        told = {finding.module.lower(): index for index, finding in reversed(list(enumerate(result.findings)))}
-        last = len(result.findings)
-        faults = [fault for fault in self.outline.faults if fault == 0 or fault in self.parents]
-        return sorted(faults, key=lambda key: (told.get(self.modules[key].name.lower(), last), key))
-
-    def _hang_faults(self, result: Result) -> None:
-        """What is at fault hangs at the module that a finding names, or that asks for what is not there."""
-        named = {(found.module.lower(), found.needed_by.lower()) for found in result.findings}
-        for fault in self.faults:
-            name = self.modules[fault].name.lower()
-            for edge in self.graph.needed_by(self.modules[fault]):
-                asks = bool(edge.unresolved) and edge.kind != "delay"
-                if (asks or (name, self.modules[edge.importer].name.lower()) in named) and not self._is_above(
-                    fault, edge.importer
-                ):
-                    self.parents[fault] = edge
-                    break
-
-    def _is_above(self, module: int, other: int) -> bool:
-        """Whether one hangs at the other, or is it."""
-        while other != module and other in self.parents:
-            other = self.parents[other].importer
-        return other == module
-
-    def _chain(self, module: int) -> list[int]:
-        chain = [module]
-        while chain[-1] in self.parents and chain[-1] != 0:
-            chain.append(self.parents[chain[-1]].importer)
-        return chain[::-1]
-
     def _hang_chain(self, chain: list[int]) -> None:
         style = self._style(chain[-1])
-        drawn = [*chain[:_END], *chain[-_END:]] if len(chain) > _LONGEST else chain
-        left_out = len(chain) - len(drawn)
+        drawn, left_out = shortened(chain)
         for index, (above, module) in enumerate(zip(drawn, drawn[1:]), 1):
             if module not in self.hung:
-                self.hung[module] = above, left_out if index == _END else 0
+                self.hung[module] = above, left_out if index == END else 0
                 self.lines[module] = style
-        self.between |= set(chain[_END:-_END]) if left_out else set()
+        self.between |= set(chain[END:-END]) if left_out else set()
 
     def _hang_others(self) -> None:
         """Level by level, as long as a whole one has room."""
@@ -189,8 +136,8 @@ class Picture:
 
         def box_of(module: int) -> _Box:
             box = self._box(self.modules[module])
-            ordered = sorted(below[module], key=lambda key: (key not in self.lines, not below[key]))
-            for key in ordered:
+            ordered = sorted(below[module], key=lambda key: key not in self.lines and 1 + (not below[key]))
+            for key in ordered:  # the ways first, the worst of them as a straight line
                 next_box = box_of(key)
                 next_box.way = self.lines.get(key, "")
                 next_box.dashed = self.parents[key].kind == "delay"
@@ -206,7 +153,7 @@ class Picture:
         root = box_of(0)
         windows = sum(module.status == "system" and module.id not in self.hung for module in self.modules)
         if windows:
-            root.below.append(_Box(f"{windows:,} of Windows", "needed here or below", "fold"))
+            root.below.append(_Box(f"{windows:,} of Windows", "needed here or deeper", "fold"))
         yield from place(root, 0)
 
     def _folded(self) -> Counter[int]:
@@ -243,24 +190,7 @@ class Picture:
             return f"LACKS {lacking[0]}" if lacking else "AT FAULT"
         if module.id == 0:
             return module.image.architecture if module.image else ""
-        directory = os.path.dirname(module.path or "")
-        return "beside it" if directory == self.home else f"in {os.path.basename(directory)}" if directory else ""
-
-    # ---- words
-
-    def _words(self, chain: list[int]) -> str:
-        """A way in a sentence."""
-        fault = self.modules[chain[-1]]
-        names = [self.modules[key].name for key in chain]
-        lacks = any(edge.unresolved for edge in self.graph.needed_by(fault))
-        state = _STATES.get(fault.status, "lacks a function" if lacks else "is at fault")
-        if len(chain) == 1:
-            return f"{names[0]} {state}."
-        verbs = ["loads at a first call" if self.parents[key].kind == "delay" else "needs" for key in chain[1:]]
-        parts = [f"{verb} {name}" for verb, name in zip(verbs, names[1:])]
-        if len(parts) > _LONGEST:
-            parts = [*parts[:_END], f"after {len(parts) - 2 * _END:,} more {parts[-_END]}", *parts[1 - _END :]]
-        return f"{names[0]} {', which '.join(parts)}, which {state}."
+        return self.outline.place(module)
 
 
 def _line(above: _Box, below: _Box, starts: dict[int, float], widths: dict[int, float]) -> Html:
@@ -282,7 +212,7 @@ def _drawn(box: _Box, left: float, width: float) -> Html:
         tag("text", _short(box.label), x=12, y=18, class_="label"),
         tag("text", _short(box.told), x=12, y=33, class_="told"),
     ]
-    return tag("g", *parts, transform=place, class_=f"box {box.style or box.way and 'on-way ' + box.way}".rstrip())
+    return tag("g", *parts, transform=place, class_=f"box {box.style or (box.way and 'on-way ' + box.way)}".rstrip())
 
 
 def _width(text: str) -> int:

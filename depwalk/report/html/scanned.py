@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from depwalk.bulk.policy import Outcome
-    from depwalk.bulk.rows import Case, File, Row
+    from depwalk.bulk.rows import Case, Row
     from depwalk.bulk.summary import Cause, Summary
 
 _FEW = 8  # names in one line
+_MOST = 10  # causes that are not folded
 _SEARCH = "path, distribution or cause"
 _OUTCOMES: dict[Outcome, tuple[str, str]] = {  # the worst first
     "fails": ("does NOT load", "bad"),
@@ -51,7 +52,10 @@ def body(summary: Summary, rows: Sequence[Row]) -> Iterator[Html]:
         if causes:
             several = len(summary.cases) > 1
             found = sorted(causes.values(), key=lambda cause: -len(cause.files))
-            yield tag("section", tag("h2", heading), *(_cause(cause, what, base, several=several) for cause in found))
+            cards = [_cause(cause, what, base, several=several) for cause in found]
+            more = cards[_MOST:]
+            inner = [folded(f"{len(more):,} more causes", *more, class_="more")] if more else []
+            yield tag("section", tag("h2", heading), *cards[:_MOST], *inner)
     for heading, files in (("May or may not load", summary.undecided), ("Could not be read", summary.unreadable)):
         yield from _listed(heading, [(file.path, reason) for file, reason in files.values()], base)
     yield from _listed("Odd about the archives", words.odd_archives(summary), base)
@@ -83,11 +87,21 @@ def _head(summary: Summary, base: str) -> Html:
     if base:
         parts.append(tag("p", "Paths are below ", name(base), class_="path"))
     if len(summary.cases) > 1:
-        numbers = {case: words.of_case(summary, case) for case in summary.cases}
-        lines = [tag("tr", tag("th", case.label, scope="row"), _cell(numbers[case])) for case in summary.cases]
-        head = tag("tr", tag("th", "Windows", scope="col"), tag("th", "Extension modules", scope="col"))
-        parts.append(tag("table", tag("thead", head), tag("tbody", *lines), class_="cases"))
+        parts.append(_cases(summary))
     return tag("header", *parts, class_=f"answer {answer.style}")
+
+
+def _cases(summary: Summary) -> Html:
+    """The outcomes of extension modules, case by case."""
+    numbers = [(case, words.of_case(summary, case)) for case in summary.cases]
+    met = [outcome for outcome in _RANKS if any(counts[outcome] for _, counts in numbers)]
+    head = tag("tr", *(tag("th", word, scope="col") for word in ("Windows", *(_OUTCOMES[one][0] for one in met))))
+    lines = []
+    for case, counts in numbers:
+        told = ((f"{counts[outcome]:,}", _OUTCOMES[outcome][1] if counts[outcome] else "") for outcome in met)
+        lines.append(tag("tr", tag("th", case.label, scope="row"), *(tag("td", badge(*one)) for one in told)))
+    inner = tag("table", tag("thead", head), tag("tbody", *lines), class_="cases")
+    return scrolled("Extension modules, case by case", inner)
 
 
 def _cell(counts: Counter[Outcome] | None) -> Html:
@@ -102,20 +116,20 @@ def _cause(cause: Cause, what: str, base: str, *, several: bool) -> Html:
     found, number = cause.finding, len(cause.files)
     modules = ", ".join(module for module, _ in cause.modules.most_common(4))
     more = ", ..." if len(cause.modules) > 4 else ""
-    breaks = f"breaks {number:,} {what}{'' if number == 1 else 's'}"
+    broken = f"{number:,} {what}{'' if number == 1 else 's'}"
     first = next(iter(cause.files.values()))
     about = [("Of", _groups(cause)), ("For instance", _below(first.path, base))]
     if several:
         about.insert(0, ("In", ", ".join(case.label for case in cause.cases)))
     parts = [
-        tag("h3", badge("Error", "bad"), " ", tag("code", found.code), " ", name(modules + more), f" {breaks}"),
+        tag("h3", badge(broken, "bad"), " ", name(modules + more), " ", tag("code", found.code)),
         tag("p", found.message, class_="message"),
         tag("dl", *(tag("div", tag("dt", term), tag("dd", name(value))) for term, value in about)),
         *([remedy(found.remedy)] if found.remedy else []),
     ]
     if number > 1:
         items = (tag("li", name(_below(file.path, base))) for file in cause.files.values())
-        parts.append(folded(f"All {number:,} {what}s", tag("ul", *items, class_="paths")))
+        parts.append(folded(f"All {broken}", tag("ul", *items, class_="paths")))
     return tag("article", *parts, class_="card bad")
 
 
@@ -138,7 +152,8 @@ def _listed(heading: str, facts: Sequence[tuple[str, str]], base: str) -> Iterat
 
 def _distributions(summary: Summary) -> Iterator[Html]:
     """A table of those in which something does not load, and a folded one of the others."""
-    troubled, fine = [], []
+    troubled: list[tuple[str, dict[Case, Counter[Outcome]]]] = []
+    fine: list[tuple[str, dict[Case, Counter[Outcome]]]] = []
     for group, by_case in sorted(summary.cells.items(), key=lambda item: item[0].lower()):
         whole = all(counts.keys() == {"loads"} for counts in by_case.values())
         (fine if whole else troubled).append((group, by_case))
@@ -149,7 +164,9 @@ def _distributions(summary: Summary) -> Iterator[Html]:
         parts.append(_matrix("Distributions in which something does not load", troubled, summary.cases))
     if fine:
         inner = _matrix("Distributions that load as a whole", fine, summary.cases)
-        parts.append(folded(f"{len(fine):,} load as a whole", inner, is_open=not troubled and len(fine) <= _FEW))
+        parts.append(
+            folded(f"{len(fine):,} load as a whole", inner, is_open=not troubled and len(fine) <= _FEW, class_="more")
+        )
     yield tag("section", *parts)
 
 
