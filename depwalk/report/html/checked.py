@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from depwalk.report import text
-from depwalk.report.html.elements import badge, folded, joined, name, tag
+from depwalk.report.html.elements import folded, joined, name, tag
 from depwalk.report.html.findings import finding
 from depwalk.report.html.modules import modules
 from depwalk.report.html.nested import nested
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from depwalk.report.html.elements import Html
     from depwalk.result import Result
 
-_WORDS = {"loads": "loads", "fails": "does NOT load", "unknown": "not known"}
-_STYLES = {"loads": "good", "fails": "bad", "unknown": "warn"}
 _SEARCH = "name, path or status"
 
 
@@ -35,7 +33,7 @@ def body(results: Sequence[Result]) -> Iterator[Html]:
     """The page of one result, or of several: then those that fail come first, and the first of them is unfolded."""
     if len(results) == 1:
         (only,) = results
-        yield _answer(only, "h1")
+        yield _answer(only)
         yield from _findings(only)
         if _has_tree(only):
             yield from _tree(only, 0, search_bar(_SEARCH))
@@ -58,7 +56,8 @@ def _together(results: Sequence[Result]) -> Line:
     optional = sum(result.verdict != "loads" for result in results) - len(troubled)
     if troubled:
         fails = any(result.verdict == "fails" for result in troubled)
-        words = "do NOT load, or may not" if fails else "may or may not load"
+        unsure = any(result.verdict == "unknown" for result in troubled)
+        words = ("do NOT load, or may not" if unsure else "do NOT load") if fails else "may or may not load"
         told, style = f"{len(troubled):,} of {len(needed):,} {words}", "bad" if fails else "warn"
     else:
         told, style = f"All {len(needed):,} load" if needed else "Nothing that is needed fails", "good"
@@ -66,20 +65,22 @@ def _together(results: Sequence[Result]) -> Line:
 
 
 def _one_of_several(result: Result, index: int) -> Html:
-    line = [badge(_WORDS[result.verdict], _STYLES[result.verdict]), " ", name(result.name)]
-    if result.optional:
-        line.append(tag("small", "the import goes on without it"))
-    parts = [_answer(result, "h2"), *_findings(result), *(_tree(result, index) if _has_tree(result) else [])]
-    is_open = index == 0 and result.verdict != "loads"
-    return folded(joined(line), *parts, is_open=is_open, class_="result")
-
-
-def _answer(result: Result, heading: str) -> Html:
     answer = text.answer(result)
-    parts = [tag(heading, _sign(answer.style), answer.text), tag("p", text.basis(result))]
-    if result.graph.root.image is not None:
-        parts.append(tag("p", name(result.path), class_="path"))
-    return tag("header", *parts, class_=f"answer {answer.style}")
+    line = tag("h2", _sign(answer.style), answer.text, class_="inline")
+    optional = [" ", tag("small", "the import goes on without it")] if result.optional else []
+    parts = [_basis(result), *_findings(result), *(_tree(result, index) if _has_tree(result) else [])]
+    is_open = index == 0 and result.verdict != "loads"
+    return folded(joined([line, *optional]), *parts, is_open=is_open, class_=f"result {answer.style}")
+
+
+def _answer(result: Result) -> Html:
+    answer = text.answer(result)
+    return tag("header", tag("h1", _sign(answer.style), answer.text), _basis(result), class_=f"answer {answer.style}")
+
+
+def _basis(result: Result) -> Html:
+    path = [tag("p", name(result.path), class_="path")] if result.graph.root.image is not None else []
+    return joined([tag("p", text.basis(result), class_="basis"), *path])
 
 
 def _sign(style: str) -> Html:

@@ -83,7 +83,7 @@ def _below(path: str, base: str) -> str:
 def _head(summary: Summary, base: str) -> Html:
     answer = words.verdict(summary)
     sign = tag("i", _SIGNS[answer.style], aria_hidden="true", class_="sign")
-    parts = [tag("h1", sign, answer.text), tag("p", words.basis(summary))]
+    parts = [tag("h1", sign, answer.text), tag("p", words.basis(summary), class_="basis")]
     if base:
         parts.append(tag("p", "Paths are below ", name(base), class_="path"))
     if len(summary.cases) > 1:
@@ -102,6 +102,10 @@ def _cases(summary: Summary) -> Html:
         lines.append(tag("tr", tag("th", case.label, scope="row"), *(tag("td", badge(*one)) for one in told)))
     inner = tag("table", tag("thead", head), tag("tbody", *lines), class_="cases")
     return scrolled("Extension modules, case by case", inner)
+
+
+def _windows(case: Case) -> str:
+    return f"Windows {case.label}" if case.label[:1].isdigit() else case.label
 
 
 def _cell(counts: Counter[Outcome] | None) -> Html:
@@ -171,7 +175,7 @@ def _distributions(summary: Summary) -> Iterator[Html]:
 
 
 def _matrix(label: str, groups: Sequence[tuple[str, dict[Case, Counter[Outcome]]]], cases: Sequence[Case]) -> Html:
-    head = tag("tr", *(tag("th", word, scope="col") for word in ("Distribution", *(case.label for case in cases))))
+    head = tag("tr", *(tag("th", word, scope="col") for word in ("Distribution", *map(_windows, cases))))
     lines = [
         tag("tr", tag("th", name(group), scope="row"), *(_cell(by_case.get(case)) for case in cases))
         for group, by_case in groups
@@ -192,7 +196,7 @@ def _files(summary: Summary, rows: Sequence[Row], base: str) -> Iterator[Html]:
     met = sorted({outcome for found in by_file.values() for _, outcome in found.values()}, key=_RANKS.index)
     options = [tag("option", "any verdict", value=""), *(tag("option", _OUTCOMES[outcome][0]) for outcome in met)]
     choice = [tag("label", "Verdict", for_="verdict"), tag("select", *options, id="verdict", autocomplete="off")]
-    columns = ("File", "Distribution", *(case.label for case in summary.cases), "Cause", "Built for")
+    columns = ("File", "Distribution", *map(_windows, summary.cases), "Cause", "Built for")
     filled = table("files", columns, (_line(by_file[path], summary.cases, base) for _, path in lines))
     yield tag(
         "div",
