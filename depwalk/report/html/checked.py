@@ -60,7 +60,9 @@ def _together(results: Sequence[Result]) -> Line:
         words = ("do NOT load, or may not" if unsure else "do NOT load") if fails else "may or may not load"
         told, style = f"{len(troubled):,} of {len(needed):,} {words}", "bad" if fails else "warn"
     else:
-        told, style = f"All {len(needed):,} load" if needed else "Nothing that is needed fails", "good"
+        number = len(needed)
+        told = "1 loads" if number == 1 else f"All {number:,} load" if number else "Nothing that is needed fails"
+        style = "good"
     return Line(f"{told}; the import goes on without {optional:,} more that may not" if optional else told, style)
 
 
