@@ -189,7 +189,7 @@ def test_search_goes_through_every_result_and_hides_those_without_a_match(opened
     browser = opened(SEVERAL)
     type_in(browser, "lost.dll")
     (only,) = browser.seen(".result")
-    assert only.startswith("✗ other.pyd does NOT load")
+    assert only.startswith("other.pyd does NOT load")
     assert column(browser, 1) == ["lost.dll"]
 
 
@@ -283,6 +283,17 @@ def test_every_text_stands_out_from_what_is_behind_it(browser: Browser, opened: 
     assert [(round(ratio, 2), text) for ratio, text in found if ratio < LEAST_CONTRAST] == []
 
 
+@EVERY_PAGE
+def test_a_state_has_a_sign_beside_its_colour(opened: Open, page: str) -> None:
+    browser = opened(page)
+    signs = browser.run(
+        "return Array.from(document.querySelectorAll('.badge.bad, .badge.warn, .badge.good, .signed'),"
+        "(one) => getComputedStyle(one, '::before').content)"
+    )
+    assert signs
+    assert set(signs) <= {'"✗"', '"!"', '"✓"'}
+
+
 def test_the_page_is_dark_where_that_is_preferred(browser: Browser, opened: Open) -> None:
     colours = []
     for scheme in ("light", "dark"):
@@ -329,7 +340,6 @@ def test_what_fails_is_unfolded_on_paper_and_folded_again_after_it(opened: Open)
     browser = opened(WIDE)
     fold = fold_of(browser, "bad.dll")
     fold.find_element("css selector", "summary").click()
-    browser.run("window.addEventListener('beforeprint', () => { window.unfolded = arguments[0].open })", fold)
     browser.run(
         "const fold = arguments[0]; window.addEventListener('beforeprint', () => { window.was = fold.open })", fold
     )
@@ -377,17 +387,8 @@ def test_2_000_modules_open_and_are_searched_in_less_than_a_second(opened: Open)
         "return performance.now() - start"
     )
     assert column(browser, 1) == ["module_1234.dll"]
-    assert (opening < SECOND, searching < SECOND) == (True, True), (opening, searching)
-
-
-def test_a_large_scan_sorts_and_filters(opened: Open) -> None:
-    browser = opened(scan_page(2_000))
-    browser.one("th:nth-child(1) button").send_keys("")
-    browser.run(
-        "document.querySelector('#verdict').value = 'does NOT load';"
-        "document.querySelector('#verdict').dispatchEvent(new Event('change'))"
-    )
-    assert browser.one("output").text == "667 of 2,000"
+    assert opening < SECOND
+    assert searching < SECOND
 
 
 # ---- scan ------------------------------------------------------------------------------------------------------------
@@ -410,7 +411,7 @@ def test_the_files_of_a_scan_sort_by_verdict(opened: Open) -> None:
     browser = opened(scan_page())
     button = browser.one(".files th:nth-child(3) button")
     button.click()
-    assert browser.seen(".files tbody td:nth-child(3)")[:3] == ["✗does NOT load", "✗does NOT load", "✓loads"]
+    assert browser.seen(".files tbody td:nth-child(3)")[:3] == ["does NOT load", "does NOT load", "loads"]
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------

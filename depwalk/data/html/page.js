@@ -75,6 +75,8 @@ for (const table of all("table[data-sortable]")) {
 
 // ---- search
 
+const FEW = 200; // matches up to which a search unfolds the tree
+
 const bar = document.querySelector(".bar");
 
 // A part of the page with a tree and a table of the same modules, or with a table alone.
@@ -123,6 +125,7 @@ if (bar) {
   const choice = bar.querySelector("select");
   const output = bar.querySelector("output");
   const folds = all("details");
+  const results = all(".result");
   let parts = null;
   let openBefore = null;
   const search = () => {
@@ -136,13 +139,11 @@ if (bar) {
     for (const one of parts) {
       const found = filter(one, words, verdict);
       count += found.count;
-      if (words.length > 0) for (const fold of found.folds) unfolded.add(fold);
+      if (words.length > 0 && found.count <= FEW) for (const fold of found.folds) unfolded.add(fold);
       const result = one.root.closest(".result");
-      if (result) {
-        result.hidden = isOn && found.count === 0;
-        if (isOn && found.count > 0) unfolded.add(result);
-      }
+      if (isOn && result && found.count > 0) unfolded.add(result);
     }
+    for (const result of results) result.hidden = isOn && !unfolded.has(result);
     for (const fold of folds) fold.open = unfolded.has(fold) || openBefore.has(fold);
     if (!isOn) openBefore = null;
     const total = parts.reduce((sum, one) => sum + one.rows.length, 0);

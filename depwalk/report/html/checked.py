@@ -39,7 +39,7 @@ def body(results: Sequence[Result]) -> Iterator[Html]:
             yield from _tree(only, 0, search_bar(_SEARCH))
         return
     answer = _together(results)
-    yield tag("header", tag("h1", _sign(answer.style), answer.text), class_=f"answer {answer.style}")
+    yield tag("header", tag("h1", answer.text, class_="signed"), class_=f"answer {answer.style}")
     if results:
         yield search_bar(_SEARCH)
     ordered = sorted(results, key=lambda result: (result.verdict == "loads", result.optional))
@@ -68,7 +68,7 @@ def _together(results: Sequence[Result]) -> Line:
 
 def _one_of_several(result: Result, index: int) -> Html:
     answer = text.answer(result)
-    line = tag("h2", _sign(answer.style), answer.text, class_="inline")
+    line = tag("h2", answer.text, class_="inline signed")
     optional = [" ", tag("small", "the import goes on without it")] if result.optional else []
     parts = [_basis(result), *_findings(result), *(_tree(result, index) if _has_tree(result) else [])]
     is_open = index == 0 and result.verdict != "loads"
@@ -77,16 +77,12 @@ def _one_of_several(result: Result, index: int) -> Html:
 
 def _answer(result: Result) -> Html:
     answer = text.answer(result)
-    return tag("header", tag("h1", _sign(answer.style), answer.text), _basis(result), class_=f"answer {answer.style}")
+    return tag("header", tag("h1", answer.text, class_="signed"), _basis(result), class_=f"answer {answer.style}")
 
 
 def _basis(result: Result) -> Html:
     path = [tag("p", name(result.path), class_="path")] if result.graph.root.image is not None else []
     return joined([tag("p", text.basis(result), class_="basis"), *path])
-
-
-def _sign(style: str) -> Html:
-    return tag("i", {"bad": "✗", "warn": "!", "good": "✓"}[style], aria_hidden="true", class_="sign")
 
 
 def _findings(result: Result) -> Iterator[Html]:

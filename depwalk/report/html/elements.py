@@ -42,9 +42,8 @@ def _attribute(key: str, value: str | bool | int) -> str:
 
 
 def badge(words: str, style: str) -> Html:
-    """A state in a word, with a sign beside the colour."""
-    sign = {"bad": "✗", "warn": "!", "good": "✓"}.get(style, "")
-    return tag("span", *([tag("i", sign, aria_hidden="true")] if sign else []), words, class_=f"badge {style}".rstrip())
+    """A state in a word; the style adds a sign to it, and a colour."""
+    return tag("span", words, class_=f"badge {style}".rstrip())
 
 
 def name(value: str) -> Html:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from depwalk.report.html.elements import badge, name, tag
+from depwalk.report.html.elements import badge, tag
 from depwalk.report.html.page import scrolled
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def _row(outline: Outline, module: Module) -> Html:
     else:
         style = "warn" if module.delayed or module.status == "api-set" else "bad"
     cells = [
-        tag("td", name(module.name)),
+        tag("td", module.name),
         tag("td", badge(state, style), *([tag("small", "delay-loaded")] if module.delayed else []), data_k=rank),
         tag("td", image.architecture if image else ""),
         tag("td", ".".join(map(str, image.version)) if image and image.version else ""),
         tag("td", str(module.depth)),
-        tag("td", name(_needed_by(outline, module))),
+        tag("td", _needed_by(outline, module)),
         tag("td", module.rule.name if module.rule else ""),
-        tag("td", name(module.path or "")),
+        tag("td", module.path or ""),
     ]
     return tag("tr", *cells, data_m=module.id)
 

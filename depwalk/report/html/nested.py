@@ -51,7 +51,11 @@ class _Nested:
         others = [self._item(need, module) for need in fine]
         if len(others) > MANY:
             others = [tag("li", folded(f"{len(others):,} more, in which nothing fails", tag("ul", *others)))]
-        items += [*others, *_names("shown elsewhere", elsewhere), *_names("of Windows", found.windows)]
+        items += [
+            *others,
+            *self._names("shown elsewhere", elsewhere, module),
+            *self._names("of Windows", found.windows, module),
+        ]
         return tag("ul", *items) if items else joined([])
 
     def _item(self, need: Need, importer: Module) -> Html:
@@ -62,6 +66,16 @@ class _Nested:
         if not below:
             return tag("li", tag("div", line, class_="line"), data_m=module.id)
         return tag("li", folded(line, below, is_open=module.id in self.ways), data_m=module.id)
+
+    def _names(self, what: str, needs: Sequence[Need], importer: Module) -> Iterator[Html]:
+        """Folded where the importer itself is unfolded: a fold in a fold hides nothing more."""
+        if not needs:
+            return
+        names = name(", ".join(sorted((need.written for need in needs), key=str.lower)))
+        count = f"{len(needs):,} {what}"
+        is_seen = importer.id in self.ways or importer.id == 0
+        inner = [folded(count, tag("p", names))] if is_seen else [f"{count}: ", names]
+        yield tag("li", *inner, class_="fold")
 
 
 def _kind(kind: str) -> Iterator[Html]:
@@ -80,9 +94,3 @@ def _marks(outline: Outline, module: Module, style: str, lacking: Sequence[str] 
     place = outline.place(module)
     if place and module.id:
         yield tag("small", place)
-
-
-def _names(what: str, needs: Sequence[Need]) -> Iterator[Html]:
-    if needs:
-        names = sorted((need.written for need in needs), key=str.lower)
-        yield tag("li", folded(f"{len(names):,} {what}", tag("p", name(", ".join(names)))), class_="fold")

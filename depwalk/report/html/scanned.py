@@ -33,7 +33,6 @@ _OUTCOMES: dict[Outcome, tuple[str, str]] = {  # the worst first
     "passed over": ("passed over", ""),
 }
 _RANKS = list(_OUTCOMES)
-_SIGNS = {"bad": "✗", "warn": "!", "good": "✓"}
 
 
 def title(summary: Summary) -> str:
@@ -82,8 +81,7 @@ def _below(path: str, base: str) -> str:
 
 def _head(summary: Summary, base: str) -> Html:
     answer = words.verdict(summary)
-    sign = tag("i", _SIGNS[answer.style], aria_hidden="true", class_="sign")
-    parts = [tag("h1", sign, answer.text), tag("p", words.basis(summary), class_="basis")]
+    parts = [tag("h1", answer.text, class_="signed"), tag("p", words.basis(summary), class_="basis")]
     if base:
         parts.append(tag("p", "Paths are below ", name(base), class_="path"))
     if len(summary.cases) > 1:
@@ -213,10 +211,10 @@ def _line(found: dict[Case, tuple[Row, Outcome]], cases: Sequence[Case], base: s
     built = " ".join(part for part in (file.python, file.architecture) if part)
     return tag(
         "tr",
-        tag("td", name(_below(file.path, base))),
-        tag("td", name(f"{file.distribution} {file.version}".strip())),
+        tag("td", _below(file.path, base)),
+        tag("td", f"{file.distribution} {file.version}".strip()),
         *states,
-        tag("td", name("; ".join(cause for cause in causes if cause))),
+        tag("td", "; ".join(cause for cause in causes if cause)),
         tag("td", built),
     )
 
