@@ -439,7 +439,7 @@ def test_a_cause_says_how_many_it_breaks_what_to_do_and_lists_them() -> None:
 
 def test_distributions_that_load_as_a_whole_are_folded() -> None:
     found = scanned(*ROWS)
-    (folded,) = (one for one in found.all("details") if "load as a whole" in one.text)
+    (folded,) = (one for one in found.all("details") if "as a whole" in one.text)
     assert "open" not in folded.attributes
     assert "other 1.0" in folded.text
     assert "pkg 1.0" not in folded.text

@@ -112,7 +112,9 @@ function filter({ root, rows, items }, words, verdict) {
   const visible = new Set();
   for (const { item, module, text } of items) {
     const matches = module === undefined ? text && words.every((word) => text.includes(word)) : matching.has(module);
-    for (let above = item; matches && above !== root && !visible.has(above); above = above.parentElement) {
+    item.classList.toggle("hit", words.length > 0 && Boolean(matches));
+    const lowest = text ? (item.querySelector("details") ?? item) : item;
+    for (let above = lowest; matches && above !== root && !visible.has(above); above = above.parentElement) {
       visible.add(above);
     }
   }

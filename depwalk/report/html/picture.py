@@ -172,7 +172,7 @@ class Picture:
 
     def _told_of_folded(self, module: int) -> str:
         faults = self.faults_folded[module]
-        return f"{faults:,} of them at fault" if faults else "nothing in them fails"
+        return f"{faults:,} of them at fault" if faults else "none of them at fault"
 
     def _style(self, module: int) -> str:
         if module not in self.outline.faults:
@@ -212,7 +212,8 @@ def _drawn(box: _Box, left: float, width: float) -> Html:
         tag("text", _short(box.label), x=12, y=18, class_="label"),
         tag("text", _short(box.told), x=12, y=33, class_="told"),
     ]
-    return tag("g", *parts, transform=place, class_=f"box {box.style or (box.way and 'on-way ' + box.way)}".rstrip())
+    on_way = f"on-way {box.way}" if box.way and box.style in ("", "fold") else ""
+    return tag("g", *parts, transform=place, class_=" ".join(filter(None, ("box", box.style, on_way))))
 
 
 def _width(text: str) -> int:

@@ -166,9 +166,8 @@ def _distributions(summary: Summary) -> Iterator[Html]:
         parts.append(_matrix("Distributions in which something does not load", troubled, summary.cases))
     if fine:
         inner = _matrix("Distributions that load as a whole", fine, summary.cases)
-        parts.append(
-            folded(f"{len(fine):,} load as a whole", inner, is_open=not troubled and len(fine) <= _FEW, class_="more")
-        )
+        load = "1 loads" if len(fine) == 1 else f"{len(fine):,} load"
+        parts.append(folded(f"{load} as a whole", inner, is_open=not troubled and len(fine) <= _FEW, class_="more"))
     yield tag("section", *parts)
 
 
