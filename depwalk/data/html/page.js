@@ -112,7 +112,7 @@ function filter({ root, rows, items }, words, verdict) {
   const visible = new Set();
   for (const { item, module, text } of items) {
     const matches = module === undefined ? text && words.every((word) => text.includes(word)) : matching.has(module);
-    item.classList.toggle("hit", words.length > 0 && Boolean(matches));
+    if (module !== undefined) item.querySelector("bdi").classList.toggle("hit", matches && words.length > 0);
     const lowest = text ? (item.querySelector("details") ?? item) : item;
     for (let above = lowest; matches && above !== root && !visible.has(above); above = above.parentElement) {
       visible.add(above);
