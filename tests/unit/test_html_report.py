@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -101,12 +102,17 @@ def page(*results: Result) -> Page:
 FAILING = chain("root.pyd", "middle.dll", "gone.dll")
 FINE = result([module(0, "root.pyd", depth=0), module(1, "good.dll")], [Edge(0, 1, "import", "good.dll", 1)])
 
-UNIT = Unit("/site", "site")
+UNIT = Unit(os.path.join(os.sep, "site"), "site")
 TEN, SEVEN = Case("10", "10"), Case("7", "7")
 
 
-def made(path: str, *needs: str, case: Case = TEN, distribution: str = "pkg") -> Row:
-    file = File(f"/site/{path}", UNIT, "extension", 1, 1, distribution=distribution, version="1.0", architecture="x64")
+def file_of(name: str, distribution: str = "pkg") -> File:
+    path = os.path.join(UNIT.path, name)
+    return File(path, UNIT, "extension", 1, 1, distribution=distribution, version="1.0", architecture="x64")
+
+
+def made(name: str, *needs: str, case: Case = TEN, distribution: str = "pkg") -> Row:
+    file = file_of(name, distribution)
     return row(file, case, *(node(name) for name in needs))
 
 
@@ -118,10 +124,10 @@ def scanned(*rows: Row) -> Page:
 
 
 ROWS = (
-    made("pkg/a.pyd", "gone.dll"),
-    made("pkg/b.pyd", "gone.dll"),
-    made("pkg/c.pyd"),
-    made("other/d.pyd", distribution="other"),
+    made("a.pyd", "gone.dll"),
+    made("b.pyd", "gone.dll"),
+    made("c.pyd"),
+    made("d.pyd", distribution="other"),
 )
 ALL_PAGES = pytest.mark.parametrize(
     "text",
@@ -434,7 +440,7 @@ def test_a_cause_says_how_many_it_breaks_what_to_do_and_lists_them() -> None:
     card = scanned(*ROWS).one("article")
     assert "2 extension modules gone.dll missing-dll" in card.text
     assert "pip install it" in card.text
-    assert "All 2 extension modulespkg/a.pydpkg/b.pyd" in card.text
+    assert "All 2 extension modulesa.pydb.pyd" in card.text
 
 
 def test_distributions_that_load_as_a_whole_are_folded() -> None:
@@ -446,14 +452,14 @@ def test_distributions_that_load_as_a_whole_are_folded() -> None:
 
 
 def test_every_file_has_a_line_and_every_case_a_column() -> None:
-    rows = [*ROWS, *(made(f"pkg/{name}.pyd", "gone.dll", case=SEVEN) for name in "abc")]
+    rows = [*ROWS, *(made(f"{name}.pyd", "gone.dll", case=SEVEN) for name in "abc")]
     found = scanned(*rows)
     table = found.one("table", "files")
     heads = [one.text for one in found.all("th") if one.within(table)]
     assert heads == ["File", "Distribution", "Windows 10", "Windows 7", "Cause", "Built for"]
     cells = [one.text for one in found.all("td") if one.within(table)]
     lines = [cells[start : start + 6] for start in range(0, len(cells), 6)]
-    assert [line[0] for line in lines] == ["pkg/a.pyd", "pkg/b.pyd", "pkg/c.pyd", "other/d.pyd"]
+    assert [line[0] for line in lines] == ["a.pyd", "b.pyd", "c.pyd", "d.pyd"]
     assert lines[2][2:5] == ["loads", "does NOT load", "missing-dll: gone.dll"]
     assert lines[3][2:4] == ["loads", ""]
 
@@ -468,17 +474,16 @@ def test_a_scan_of_nothing_has_a_page() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_told_with_the_reason() -> None:
-    file = File("/site/pkg/broken.pyd", UNIT, "extension", 1, 1)
-    broken = row(file, TEN, verdict=None, basis=None, unreadable=True, reason="it is <empty>")
+    broken = row(file_of("broken.pyd"), TEN, verdict=None, basis=None, unreadable=True, reason="it is <empty>")
     found = scanned(*ROWS, replace(broken, findings=()))
     assert "Could not be read" in [one.text for one in found.all("h2")]
-    assert "pkg/broken.pydit is <empty>" in [one.text for one in found.all("li")]
+    assert "broken.pydit is <empty>" in [one.text for one in found.all("li")]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_in_a_scan_becomes_an_element(name: str) -> None:
-    shown = scanned(made(f"pkg/{name}", name, distribution=name))
-    plain = scanned(made("pkg/a.pyd", "gone.dll"))
+    shown = scanned(made(name, name, distribution=name))
+    plain = scanned(made("a.pyd", "gone.dll"))
     assert [one.tag for one in shown.elements] == [one.tag for one in plain.elements]
 
 
