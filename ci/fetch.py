@@ -27,6 +27,7 @@ COMPILED = CACHE / "compiled"
 SARIF_PACKAGE = "@microsoft/jest-sarif==1.0.0-beta.0"
 SARIF_SCHEMA = CACHE / "sarif" / "sarif-schema-2.1.0.json"
 WHEELHOUSE_LIST = CHECKOUT / "tests" / "wheels" / "wheelhouse.toml"
+BIOME = "@biomejs/cli-linux-x64==2.6.8"
 DOWNLOADS_AT_ONCE = 4
 PATIENT_WHEELS = (
     "tensorflow-2.0.0-cp37-cp37m-win_amd64.whl",
@@ -262,7 +263,7 @@ def fetch_npm(host_python: Path, requirement: str) -> Path:
     """Return the archive of a package of npm.txt from the cache, downloading it if it is not there."""
     _, hashes = find_pin(PINS / "npm.txt", requirement)
     name, version = requirement.split("==")
-    archive = WHEELS / f"{name.removeprefix('@').replace('/', '-')}-{version}.tgz"
+    archive = WHEELS / f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"  # so npm names that of "@scope/name"
     if archive.is_file() and file_hash(archive) in hashes:
         return archive
     WHEELS.mkdir(parents=True, exist_ok=True)
@@ -275,6 +276,18 @@ def fetch_npm(host_python: Path, requirement: str) -> Path:
         message = f"npm left no {archive.name} with a pinned hash in {WHEELS}"
         raise SetupError(message)
     return archive
+
+
+def prepare_biome(host_python: Path) -> Path:
+    """Return the program biome, which checks JavaScript and CSS; there is a pin of it for Linux on x86-64 only."""
+
+    def build(directory: Path) -> None:
+        with tarfile.open(fetch_npm(host_python, BIOME)) as archive:
+            archive.extract("package/biome", directory, filter="data")
+
+    pin, _ = find_pin(PINS / "npm.txt", BIOME)
+    directory = step(CACHE / "biome", "biome", "10 s", [pin], build)
+    return directory / "package" / "biome"
 
 
 def prepare_npm(host_python: Path) -> Command:
@@ -300,6 +313,8 @@ def main() -> int:
     prepare_wheelhouse(host_python, small=True)
     prepare_wheelhouse(host_python)
     prepare_sarif_schema(host_python)
+    if prerequisites.LINUX_X64:
+        prepare_biome(host_python)
     return 0
 
 

@@ -12,20 +12,24 @@ from steps import progress, run_logged
 
 # A program that the bed needs, and Debian's package of it.
 BED_TOOLS = {"debootstrap": "debootstrap", "unshare": "util-linux", "mount": "mount", "chroot": "coreutils"}
+# The same for tests/browser, which skip themselves where there is none.
+BROWSER_TOOLS = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+LINUX_X64 = sys.platform == "linux" and os.uname().machine == "x86_64"
 
 
 class MissingPrerequisiteError(Exception):
     """Something only the user can provide is missing; the message says what to run."""
 
 
-def ensure(*, bed: bool) -> None:
-    """Install what is missing, saying so first; without root say what to run."""
-    if bed and (sys.platform != "linux" or os.uname().machine != "x86_64"):
+def ensure(*, bed: bool, browser: bool = False) -> None:
+    """Install what is missing, saying so first; without root say what to run. A browser is installed as root only."""
+    if bed and not LINUX_X64:
         raise MissingPrerequisiteError("The test bed needs Linux on x86-64; `test --host` runs without it.")
-    missing = missing_packages(bed=bed)
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
     is_root = sys.platform != "win32" and os.geteuid() == 0
-    if missing and not (is_root and shutil.which("apt-get")):
+    can_install = is_root and shutil.which("apt-get") is not None
+    missing = missing_packages(bed=bed, browser=browser and can_install and sys.platform == "linux")
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+    if missing and not can_install:
         raise MissingPrerequisiteError(f"Missing: {' '.join(missing)}\nOn Debian, as root:  {' '.join(install)}")
     if bed and not is_root:
         raise MissingPrerequisiteError(
@@ -41,9 +45,10 @@ def ensure(*, bed: bool) -> None:
         importlib.invalidate_caches()
 
 
-def missing_packages(*, bed: bool) -> list[str]:
+def missing_packages(*, bed: bool, browser: bool) -> list[str]:
     """Return the Debian packages that provide what is not there."""
-    missing = [package for tool, package in BED_TOOLS.items() if bed and not shutil.which(tool)]
+    tools = (BED_TOOLS if bed else {}) | (BROWSER_TOOLS if browser else {})
+    missing = [package for tool, package in tools.items() if not shutil.which(tool)]
     if importlib.util.find_spec("ensurepip") is None:  # Debian ships it apart
         missing.append("python3-venv")
     return missing

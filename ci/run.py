@@ -132,7 +132,7 @@ def main() -> int:
     try:
         on_host = options.command in ("instructions", "matrix", "site") or (options.command == "test" and options.host)
         needs_bed = not ON_WINDOWS and not on_host
-        prerequisites.ensure(bed=needs_bed)
+        prerequisites.ensure(bed=needs_bed, browser=options.command == "test" and not options.windows)
         if needs_bed:
             enter_namespace()
         with only_run():
@@ -297,6 +297,7 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
         for name, check in CHECKS.items():
             report.run(f"host: {name}", functools.partial(run_check, host_python, check))
         report.run("host: documentation site", functools.partial(build_site, host_python))
+        report.run("host: biome", functools.partial(run_biome, host_python))
         report.run("host: pytest", functools.partial(host_pytest, host_python, pytest_args))
     whole = host and windows and not pytest_args
     if whole and not ON_WINDOWS:
@@ -318,6 +319,16 @@ CHECKS = {
 def run_check(host_python: Path, check: Sequence[str]) -> int:
     """Run a checker as pyproject.toml configures it."""
     return subprocess.call([host_python, "-m", *check], cwd=CHECKOUT, env=host_environment_variables())
+
+
+def run_biome(host_python: Path) -> int:
+    """Check the JavaScript and CSS of the HTML report as biome.json configures it."""
+    if not prerequisites.LINUX_X64:
+        say("left out: biome is pinned for Linux on x86-64 only")
+        return 0
+    return subprocess.call(
+        [fetch.prepare_biome(host_python), "ci", "--colors=off", "--error-on-warnings", "."], cwd=CHECKOUT
+    )
 
 
 def host_environment_variables() -> dict[str, str]:

@@ -43,11 +43,16 @@ def render(summary: Summary, *, width: int = 80, everything: bool = False) -> li
     lines += _undecided(summary, width, everything=everything)
     lines += _groups(summary, width, everything=everything)
     lines += _listed("Could not be read", summary.unreadable, width, "bad", everything=everything)
-    usual = (NOTHING_IN_IT, NOT_FOR)
-    odd = [(shown(path), reason) for path, reason in summary.remarks.items() if not reason.startswith(usual)]
+    odd = [(shown(path), reason) for path, reason in odd_archives(summary)]
     lines += _facts("Odd about the archives", odd, width, everything=everything)
     lines += _notes(summary, width, everything=everything)
     return lines
+
+
+def odd_archives(summary: Summary) -> list[tuple[str, str]]:
+    """Wheels, and what is odd about each."""
+    usual = (NOTHING_IN_IT, NOT_FOR)
+    return [(path, reason) for path, reason in summary.remarks.items() if not reason.startswith(usual)]
 
 
 def verdict(summary: Summary) -> Line:
@@ -57,8 +62,15 @@ def verdict(summary: Summary) -> Line:
     told = [_verdicts(extensions, "extension module", "extension modules", cases)] if extensions or not others else []
     told += [_verdicts(others, "program or DLL", "programs and DLLs", cases)] if others else []
     told += [f"{_number(len(summary.unreadable), 'file')} could not be read"] if summary.unreadable else []
-    style = "bad" if summary.unreadable else _style(extensions + others)
+    style = "bad" if summary.unreadable else style_of(extensions + others)
     return Line("; ".join(told), style)
+
+
+def basis(summary: Summary) -> str:
+    """Who says so, and for which cases, in a sentence."""
+    labels = ", ".join(case.label for case in summary.cases)
+    how = "Asked the real loader" if summary.loaded else "Predicted from the files alone"
+    return f"{how}, for Windows {labels}."
 
 
 def _verdicts(counts: Counter[Outcome], one: str, several: str, cases: int) -> str:
@@ -93,22 +105,26 @@ def _total(summary: Summary) -> Counter[Outcome]:
 def _head(summary: Summary, width: int) -> Iterator[Line]:
     found = verdict(summary)
     yield from wrap(found.text, width, style=found.style)
-    labels = ", ".join(case.label for case in summary.cases)
-    how = "Asked the real loader" if summary.loaded else "Predicted from the files alone"
-    yield from wrap(f"{how}, for Windows {labels}.", width)
+    yield from wrap(basis(summary), width)
     if len(summary.cases) > 1:
         yield Line("")
         yield from _table(summary, width)
+
+
+def of_case(summary: Summary, case: Case) -> Counter[Outcome]:
+    """The outcomes of extension modules in one case."""
+    counts: Counter[Outcome] = Counter()
+    for by_case in summary.cells.values():
+        counts.update(by_case.get(case, {}))
+    return counts
 
 
 def _table(summary: Summary, width: int) -> Iterator[Line]:
     """The numbers of each case, one line each."""
     wide = max(len(case.label) for case in summary.cases)
     for case in summary.cases:
-        counts: Counter[Outcome] = Counter()
-        for by_case in summary.cells.values():
-            counts.update(by_case.get(case, {}))
-        yield from wrap(f"{case.label:<{wide}}  {_counted(counts)}", width, "  ", "      ", _style(counts))
+        counts = of_case(summary, case)
+        yield from wrap(f"{case.label:<{wide}}  {counted(counts)}", width, "  ", "      ", style_of(counts))
 
 
 def _cause(cause: Cause, what: str, width: int, *, everything: bool, several: bool) -> Iterator[Line]:
@@ -155,7 +171,7 @@ def _groups(summary: Summary, width: int, *, everything: bool) -> list[Line]:
     for name, by_case in rows if everything else rows[: 4 * _SOME]:
         if len(summary.cases) == 1:
             counts = next(iter(by_case.values()))
-            lines += wrap(f"{shown(name):<{wide}}  {_counted(counts)}", width, "  ", "      ", _style(counts))
+            lines += wrap(f"{shown(name):<{wide}}  {counted(counts)}", width, "  ", "      ", style_of(counts))
         else:
             lines += wrap(f"{shown(name)}", width, "  ", "      ")
             for told, cases in _alike(by_case).items():
@@ -167,15 +183,17 @@ def _alike(by_case: dict[Case, Counter[Outcome]]) -> dict[tuple[str, str], list[
     """What is told of a distribution, and the cases of which it is told."""
     found: dict[tuple[str, str], list[str]] = {}
     for case, counts in by_case.items():
-        found.setdefault((_counted(counts), _style(counts)), []).append(case.label)
+        found.setdefault((counted(counts), style_of(counts)), []).append(case.label)
     return found
 
 
-def _counted(counts: Counter[Outcome]) -> str:
+def counted(counts: Counter[Outcome]) -> str:
+    """The numbers of each outcome, in short where all is well."""
     return f"all {counts['loads']:,} load" if counts["loads"] > 1 and len(counts) == 1 else _each(counts)
 
 
-def _style(counts: Counter[Outcome]) -> str:
+def style_of(counts: Counter[Outcome]) -> str:
+    """The style of the worst of them."""
     return _STYLES["fails" if counts["fails"] else "unknown" if counts["unknown"] else "loads"]
 
 
@@ -201,17 +219,26 @@ def _more(number: int, what: str, *, everything: bool) -> list[Line]:
 
 
 def _notes(summary: Summary, width: int, *, everything: bool) -> Iterator[Line]:
-    unused = summary.policy.unused
-    facts = [*_counts(summary), *_of_wheels(summary)]
-    if summary.reused:
-        facts.append(f"Of an earlier scan, since nothing has changed: {summary.reused:,} of {summary.rows:,} verdicts.")
-    shown_ones = unused if everything else unused[:_SOME]
-    facts += [f"Nothing was met of what is to be accepted: {word}." for word in shown_ones]
-    if facts:
+    told, unused = facts(summary), unmet(summary)
+    told += unused if everything else unused[:_SOME]
+    if told:
         yield Line("")
-    for fact in facts:
+    for fact in told:
         yield from wrap(fact, width)
     yield from _more(len(unused) - _SOME, "more", everything=everything)
+
+
+def facts(summary: Summary) -> list[str]:
+    """What else the scan came upon, in sentences."""
+    told = [*_counts(summary), *_of_wheels(summary)]
+    if summary.reused:
+        told.append(f"Of an earlier scan, since nothing has changed: {summary.reused:,} of {summary.rows:,} verdicts.")
+    return told
+
+
+def unmet(summary: Summary) -> list[str]:
+    """What was to be accepted and was not met, in sentences."""
+    return [f"Nothing was met of what is to be accepted: {word}." for word in summary.policy.unused]
 
 
 def _counts(summary: Summary) -> Iterator[str]:

@@ -5,7 +5,7 @@ A pure function of a Result: it makes lines, and prints nothing.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from depwalk import cpu, isa
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from depwalk.finding import Finding
     from depwalk.loader.imports import ImportTrace
     from depwalk.result import Result
+    from depwalk.search import Status
 
 _VERDICTS = {"loads": ("loads", "good"), "fails": ("does NOT load", "bad"), "unknown": ("may or may not load", "warn")}
 _PROGRAM_VERDICTS = {
@@ -28,6 +29,7 @@ _PROGRAM_VERDICTS = {
     "fails": ("does NOT work", "bad"),
     "unknown": ("failed, and not because of a DLL", "warn"),
 }
+NOTHING = Line("The import loads no extension module that can be seen in its source.", "good")
 _LABELS = {"error": "ERROR", "warning": "WARNING", "note": "NOTE"}
 _PROOFS = {
     "loader": "the Windows loader itself showed it",
@@ -77,7 +79,7 @@ def render(
     """The whole report in lines of at most `width` columns, except for paths and commands, which stay whole."""
     text, style = answer(result)
     columns, width = width, min(width, _PROSE)
-    lines = [*wrap(text, width, style=style), *wrap(_basis(result), width)]
+    lines = [*wrap(text, width, style=style), *wrap(basis(result), width)]
     for finding in result.findings:
         if finding.severity == "error":
             lines += [Line(""), *_finding(finding, width, verbose=verbose)]
@@ -95,7 +97,7 @@ def render(
         lines += [Line(""), Line("GPU", "head"), *_gpu(result, width)]
         if result.judged:
             lines += [Line(""), Line("Code", "head"), *_code(result, width)]
-    return [*lines, Line(""), *wrap(_summary(result), width)] if is_file else lines
+    return [*lines, Line(""), *wrap(counts(result), width)] if is_file else lines
 
 
 def brief(result: Result, width: int) -> list[Line]:
@@ -134,7 +136,7 @@ def several(results: Sequence[Result], render: Callable[[Result], list[Line]], w
     """The extension modules that one import loads: the first that ends it in full, the others in a line each."""
     count = f"{len(results)} extension module" + ("" if len(results) == 1 else "s")
     if not results:
-        return [Line("The import loads no extension module that can be seen in its source.", "good")]
+        return [NOTHING]
     needed = [result for result in results if result.verdict != "loads" and not result.optional]
     optional = [answer(result) for result in results if result.verdict != "loads" and result.optional]
     if needed:
@@ -157,7 +159,8 @@ def _program(trace: ImportTrace) -> str:
     return f"{how}, with {len(trace.imported)} imports and {counts}"
 
 
-def _basis(result: Result) -> str:
+def basis(result: Result) -> str:
+    """Who says so, in a sentence."""
     where = result.target.windows.label
     if result.cpu is not None and result.cpu.name != LIVE:
         where += f" with processor {shown(result.cpu.name)}"
@@ -221,17 +224,16 @@ def _code(result: Result, width: int) -> Iterator[Line]:
         yield from wrap(told, width, "      ", "      ")
 
 
-def _summary(result: Result) -> str:
-    counts: defaultdict[str, int] = defaultdict(int)
-    for module in result.graph.modules:
-        counts[module.status] += 1
+def counts(result: Result) -> str:
+    """How many modules of which kind, and how long it took."""
+    found = Counter(module.status for module in result.graph.modules)
     named = len({edge.name.lower() for edge in result.graph.needs(result.graph.root)})
-    parts = [f"{counts[status]} {_COUNTED[status]}" for status in _COUNTED if counts[status]]
+    parts = [f"{found[status]} {_COUNTED[status]}" for status in _COUNTED if found[status]]
     names = f"{named} DLL name" + ("" if named == 1 else "s")
     return f"{result.graph.root.name} imports from {names}. Modules: {', '.join(parts)}. {result.elapsed_ms:.0f} ms."
 
 
-_COUNTED = {
+_COUNTED: dict[Status, str] = {
     "found": "found",
     "system": "of Windows",
     "missing": "missing",

@@ -147,7 +147,8 @@ def test_only_the_loader_starts_processes(path: Path) -> None:
 @EVERY_SOURCE
 def test_nothing_uses_a_network(path: Path) -> None:
     outside = {"asyncio", "ftplib", "http", "poplib", "requests", "smtplib", "socket", "socketserver", "ssl", "urllib"}
-    assert {name.partition(".")[0] for name in imports(path)} & outside == set()
+    used = set(imports(path)) - {"urllib.parse", "urllib.parse.quote"}  # it only spells addresses
+    assert {name.partition(".")[0] for name in used} & outside == set()
 
 
 @EVERY_SOURCE
