@@ -72,7 +72,7 @@ class Picture:
         width = round(starts[max(widths) + 1] - _GAP + _MARGIN)
         height = (max(box.row for box in boxes) + 1) * _PITCH - (_PITCH - _HEIGHT) + 2 * _MARGIN
         lines = sorted(
-            ((box.way, _line(box, below, starts, widths)) for box in boxes for below in box.below),
+            ((below.way, _line(box, below, starts, widths)) for box in boxes for below in box.below),
             key=lambda line: line[0],
         )
         return tag(
