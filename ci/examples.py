@@ -1,6 +1,7 @@
-"""What depwalk says of ten patients, as text, page and JSON: docs/examples. `ci/run.py examples` makes them anew.
+"""What depwalk says of ten patients and of a scan, as text, page and JSON: docs/examples, with pictures of two pages.
 
-Each is a real run in the bed: the patients lie in C:\\examples, so that the reports have paths as users see them.
+`ci/run.py examples` makes them anew. Each is a real run in the bed: the patients lie in C:\\examples, so that
+the reports have paths as users see them.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TARGET = CHECKOUT / "docs" / "examples"
+PICTURES = {"torch-2.4.0": (1100, 1040), "scan": (1100, 1240)}  # of which pages, with width and height in pixels
+CHROMIUM = (
+    "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 FORMATS = {"text": "txt", "html": "html", "json": "json"}
 TENSORFLOW = "C:\\examples\\tensorflow_core\\python\\_pywrap_tensorflow_internal.pyd"
 RIGHT_PYTHON = ("--python", "3.7", "--dll-dir", bed.RUNTIME_37)
@@ -55,6 +62,9 @@ PATIENTS = (
              "--dll-dir", "C:\\examples\\conflict-cuda-twice\\CUDA\\bin")),
     Patient("blocked", "Something that may not be opened in a DLL's place",
             "C:\\examples\\directory-named-dll\\user.pyd"),
+    Patient("scan", "A site-packages, for two Windows, with the Visual C++ runtime and without", "scan",
+            ("C:\\site-numpy2", "--windows", "7", "--windows", "10", "--with-runtime", "vc14",
+             "--also-without-runtime")),
     Patient("corrupt", "A download that was cut off", f"C:\\examples\\cut\\{NUMPY}"),
 )  # fmt: skip
 
@@ -80,7 +90,7 @@ def make(the_bed: bed.Bed) -> int:
     TARGET.mkdir(exist_ok=True)
     wrong = []
     for patient in PATIENTS:
-        for form, suffix in FORMATS.items():
+        for form, suffix in _forms(patient):
             status, content = _report(the_bed, patient, form)
             if status != patient.status:
                 wrong.append(f"{patient.name}, {form}: exit status {status}, not {patient.status}")
@@ -88,6 +98,8 @@ def make(the_bed: bed.Bed) -> int:
             (TARGET / f"{patient.name}.{suffix}").write_text(shown + content, "utf-8", newline="\n")
         say(f"[ci] {patient.name}: {patient.title}")
     (TARGET / "README.md").write_text(_index(), "utf-8", newline="\n")
+    for name, (width, height) in PICTURES.items():
+        _picture(name, width, height)
     for line in wrong:
         say(f"[ci] {line}")
     return len(wrong)
@@ -99,6 +111,20 @@ def _report(the_bed: bed.Bed, patient: Patient, form: str) -> tuple[int, str]:
     arguments = ("-m", "depwalk", patient.target, *patient.options, "--format", form, "-o", "C:\\examples\\report")
     ran = the_bed.python(*arguments, cpu=patient.cpu)
     return ran.returncode, output.read_text("utf-8") if output.exists() else ran.stderr
+
+
+def _forms(patient: Patient) -> list[tuple[str, str]]:
+    """The forms of its report; a scan's JSON has a line for each file, and is long."""
+    return [pair for pair in FORMATS.items() if patient.target != "scan" or pair[0] != "json"]
+
+
+def _picture(name: str, width: int, height: int) -> None:
+    """A picture of the top of a page."""
+    output = CHECKOUT / "docs" / "pictures" / f"report-{name}.png"
+    with tempfile.TemporaryDirectory() as profile:
+        options = [f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={output}"]
+        page = (TARGET / f"{name}.html").as_uri()
+        subprocess.run([*CHROMIUM, *options, page], check=True, timeout=120, stderr=subprocess.DEVNULL)
 
 
 def _command(patient: Patient) -> str:
@@ -117,6 +143,6 @@ def _index() -> str:
         "|---|---|---|---|",
     ]
     for patient in PATIENTS:
-        links = " | ".join(f"[{form}]({patient.name}.{suffix})" for form, suffix in FORMATS.items())
-        lines.append(f"| {patient.title} | {links} |")
+        links = [f"[{form}]({patient.name}.{suffix})" for form, suffix in _forms(patient)]
+        lines.append(f"| {patient.title} | {' | '.join(links)} |" + ("" if len(links) == len(FORMATS) else " |"))
     return "\n".join([*lines, ""])

@@ -66,16 +66,6 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace(chr(10), ' ') for cell in line)} |" for line in lines)
 
 
-# ---- the example of the README
-
-
-def example() -> str:
-    """The first session of the README: a test compares it with what is printed."""
-    block = re.search(r"^```\n\$ .*?^```$", (CHECKOUT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    assert block is not None
-    return block[0].replace("```\n", "``` { .text .no-copy }\n", 1)
-
-
 # ---- findings
 
 
@@ -268,7 +258,6 @@ def column_comments(body: str) -> dict[str, str]:
 
 
 GENERATED: dict[str, Callable[[], str]] = {
-    "example": example,
     "findings": findings,
     "command line": command_line,
     "report keys": json_report,

@@ -132,7 +132,10 @@ def main() -> int:
     try:
         on_host = options.command in ("instructions", "matrix", "site") or (options.command == "test" and options.host)
         needs_bed = not ON_WINDOWS and not on_host
-        prerequisites.ensure(bed=needs_bed, browser=options.command == "test" and not options.windows)
+        prerequisites.ensure(
+            bed=needs_bed,
+            browser=options.command == "examples" or (options.command == "test" and not options.windows),
+        )
         if needs_bed:
             enter_namespace()
         with only_run():

@@ -35,7 +35,7 @@ NOT_HERE = {
     'pip install "depwalk[completion]"': "it asks a package index",
     "pip wheel ": "it builds the package of whoever reads this",
     "python -m depwalk run ": "it traces a program of Windows: tests/loader/test_run.py",
-    "python -m depwalk _pywrap_tensorflow_internal.pyd ": "it reads a real wheel: tests/wheels/test_readme.py",
+    "python -m depwalk _pywrap_tensorflow_internal.pyd ": "it reads a real wheel: tests/wheels/test_first_page.py",
     "python3 ci/run.py ": "it sets the test bed up; that there is such a command is tested below",
     "python bench/scan.py": "it measures for minutes or hours: tests/unit/test_bench.py",
     "CC=": "it compiles the core: ci/run.py does so before every test",

@@ -1,4 +1,4 @@
-"""What the README shows is what depwalk prints; lines that depend on the machine are left out there."""
+"""What the first page shows is what depwalk prints; lines that depend on the machine are left out there."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pytest
 
 import depwalk
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "index.md"
 
 
-def test_the_example_of_the_readme_is_what_is_printed() -> None:
+def test_the_example_of_the_first_page_is_what_is_printed() -> None:
     patients = os.environ.get("DEPWALK_PATIENTS")
     if patients is None:
         assert not os.environ.get("CI"), "DEPWALK_PATIENTS is not set: ci/run.py downloads the wheels"
         pytest.skip("DEPWALK_PATIENTS is not set (ci/run.py downloads the wheels)")
-    block = re.search(r"^```\n\$ python (.*?)\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    block = re.search(r"^```\n\$ python (.*?)\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     assert block is not None
     folder = Path(patients, "tensorflow-2.0.0-cp37-win_amd64", "tensorflow_core", "python")
     ran = subprocess.run(
