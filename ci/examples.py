@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 import bed
 import fetch
-from steps import CACHE, CHECKOUT, remove_tree, say
+from steps import CACHE, CHECKOUT, file_hash, remove_tree, say
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TARGET = CHECKOUT / "docs" / "examples"
+MADE_OF = CHECKOUT / "docs" / "pictures" / "reports.sha256"  # of the pages that the pictures show
 PICTURES = {"torch-2.4.0": (1100, 1040), "scan": (1100, 1240)}  # of which pages, with width and height in pixels
 CHROMIUM = (
     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
@@ -98,8 +99,8 @@ def make(the_bed: bed.Bed) -> int:
             (TARGET / f"{patient.name}.{suffix}").write_text(shown + content, "utf-8", newline="\n")
         say(f"[ci] {patient.name}: {patient.title}")
     (TARGET / "README.md").write_text(_index(), "utf-8", newline="\n")
-    for name, (width, height) in PICTURES.items():
-        _picture(name, width, height)
+    made_of = [_picture(name, width, height) for name, (width, height) in PICTURES.items()]
+    MADE_OF.write_text("".join(made_of), "utf-8", newline="\n")
     for line in wrong:
         say(f"[ci] {line}")
     return len(wrong)
@@ -118,13 +119,14 @@ def _forms(patient: Patient) -> list[tuple[str, str]]:
     return [pair for pair in FORMATS.items() if patient.target != "scan" or pair[0] != "json"]
 
 
-def _picture(name: str, width: int, height: int) -> None:
-    """A picture of the top of a page."""
-    output = CHECKOUT / "docs" / "pictures" / f"report-{name}.png"
+def _picture(name: str, width: int, height: int) -> str:
+    """Take a picture of the top of a page; return a line that says of what it was taken."""
+    output = MADE_OF.with_name(f"report-{name}.png")
     with tempfile.TemporaryDirectory() as profile:
         options = [f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={output}"]
-        page = (TARGET / f"{name}.html").as_uri()
-        subprocess.run([*CHROMIUM, *options, page], check=True, timeout=120, stderr=subprocess.DEVNULL)
+        page = TARGET / f"{name}.html"
+        subprocess.run([*CHROMIUM, *options, page.as_uri()], check=True, timeout=120, stderr=subprocess.DEVNULL)
+    return f"{file_hash(page)}  {name}\n"
 
 
 def _command(patient: Patient) -> str:

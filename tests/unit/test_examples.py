@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -44,3 +45,19 @@ def test_it_begins_with_the_command_and_names_no_place_of_the_machine_that_made_
     assert page.startswith("python -m depwalk C:\\")
     assert "Z:\\" not in page
     assert "/root" not in page
+
+
+@pytest.mark.parametrize("name", [*NAMES, "scan"])
+def test_its_page_has_the_style_and_the_script_of_today(name: str) -> None:
+    page = (EXAMPLES / f"{name}.html").read_text("utf-8")
+    for part in ("page.css", "page.js"):
+        source = (Path(depwalk.__file__).with_name("data") / "html" / part).read_text("utf-8")
+        assert source.strip() in page, "python3 ci/run.py examples makes it anew"
+
+
+def test_each_picture_shows_the_page_of_today() -> None:
+    pictures = EXAMPLES.parent / "pictures"
+    for line in (pictures / "reports.sha256").read_text("utf-8").splitlines():
+        digest, name = line.split()
+        assert (pictures / f"report-{name}.png").is_file()
+        assert hashlib.sha256((EXAMPLES / f"{name}.html").read_bytes()).hexdigest() == digest
