@@ -262,6 +262,13 @@ def test_the_way_comes_before_what_has_more_below_it() -> None:
     assert len(failing_heights(page(result(modules, edges, lacks("gone.dll", "root.pyd"))))) == 1
 
 
+def test_the_way_is_drawn_over_the_other_lines() -> None:
+    modules = [module(0, "root.pyd", depth=0), module(1, "gone.dll", "missing"), module(2, "good.dll")]
+    edges = [Edge(0, key, "import", modules[key].name, 1) for key in (1, 2)]
+    found = page(result(modules, edges, lacks("gone.dll", "root.pyd")))
+    assert ["bad" in one.classes for one in found.all("path")] == [False, True]
+
+
 def failing_heights(found: Page) -> list[str]:
     """At which height each line of a way runs; a line that bends has none, and is not straight."""
     lines = [one.attributes["d"] or "" for one in found.all("path") if "bad" in one.classes]

@@ -72,8 +72,8 @@ class Picture:
         width = round(starts[max(widths) + 1] - _GAP + _MARGIN)
         height = (max(box.row for box in boxes) + 1) * _PITCH - (_PITCH - _HEIGHT) + 2 * _MARGIN
         lines = sorted(
-            ((box.way, _line(box, below, starts, widths)) for box in boxes for below in box.below),
-            key=lambda line: line[0],
+            ((below.way, _line(box, below, starts, widths)) for box in boxes for below in box.below),
+            key=lambda line: line[0] != "",  # the ways over the others
         )
         return tag(
             "svg",
