@@ -250,10 +250,31 @@ def test_the_way_to_what_fails_is_a_straight_line() -> None:
     modules += [module(6, "deep.dll", depth=2), module(7, "gone.dll", "missing", 3)]
     edges = [Edge(0, key, "import", f"m{key}.dll", 1) for key in range(1, 6)]
     edges += [Edge(4, 6, "import", "deep.dll", 1), Edge(6, 7, "import", "gone.dll", 1)]
-    found = page(result(modules, edges, lacks("gone.dll", "deep.dll")))
+    heights = failing_heights(page(result(modules, edges, lacks("gone.dll", "deep.dll"))))
+    assert len(heights) == 3
+    assert len(set(heights)) == 1
+
+
+def test_the_way_comes_before_what_has_more_below_it() -> None:
+    modules = [module(0, "root.pyd", depth=0), module(1, "good.dll"), module(2, "gone.dll", "missing")]
+    modules += [module(3, "leaf.dll", depth=2)]
+    edges = [Edge(0, key, "import", modules[key].name, 1) for key in (1, 2)] + [Edge(1, 3, "import", "leaf.dll", 1)]
+    assert len(failing_heights(page(result(modules, edges, lacks("gone.dll", "root.pyd"))))) == 1
+
+
+def test_the_way_is_drawn_over_the_other_lines() -> None:
+    modules = [module(0, "root.pyd", depth=0), module(1, "gone.dll", "missing"), module(2, "good.dll")]
+    edges = [Edge(0, key, "import", modules[key].name, 1) for key in (1, 2)]
+    found = page(result(modules, edges, lacks("gone.dll", "root.pyd")))
+    assert ["bad" in one.classes for one in found.all("path")] == [False, True]
+
+
+def failing_heights(found: Page) -> list[str]:
+    """At which height each line of a way runs; a line that bends has none, and is not straight."""
     lines = [one.attributes["d"] or "" for one in found.all("path") if "bad" in one.classes]
-    assert len(lines) == 3
-    assert len({re.match(r"M\S+ (\S+)H\S+$", line)[1] for line in lines}) == 1  # type: ignore[index]  # it must match
+    straight = [re.fullmatch(r"M[\d.]+ ([\d.]+)H[\d.]+", line) for line in lines]
+    assert all(straight)
+    return [line[1] for line in straight if line]
 
 
 def test_the_line_leads_through_the_module_that_the_finding_names() -> None:
@@ -273,7 +294,7 @@ def test_a_function_that_is_lacking_is_shown_at_the_module_that_asks_for_it() ->
     modules = [module(0, "root.pyd", depth=0), module(1, "old.dll"), module(2, "asks.dll")]
     edges = [Edge(0, 1, "import", "old.dll", 1), Edge(0, 2, "import", "asks.dll", 1)]
     edges += [Edge(2, 1, "import", "old.dll", 1, ("newer_function",))]
-    finding = Finding("missing-export", "error", "old.dll", "It lacks newer_function.", "asks.dll")
+    finding = Finding("missing-export", "error", "old.dll", "It lacks newer_function.")
     found = page(result(modules, edges, finding))
     assert found.one("desc").text == "root.pyd needs asks.dll, which needs old.dll, which lacks a function."
     assert "LACKS newer_function" in found.one("svg").text

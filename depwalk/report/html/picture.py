@@ -73,7 +73,7 @@ class Picture:
         height = (max(box.row for box in boxes) + 1) * _PITCH - (_PITCH - _HEIGHT) + 2 * _MARGIN
         lines = sorted(
             ((below.way, _line(box, below, starts, widths)) for box in boxes for below in box.below),
-            key=lambda line: line[0],
+            key=lambda line: line[0] != "",  # the ways over the others
         )
         return tag(
             "svg",
