@@ -56,6 +56,8 @@ def measure(setting: Setting) -> Part:
     files = len(setting.files)
     add("the whole set", files, files, scan(setting.directories))
     add("the whole set, --jobs 1", files, files, scan(setting.directories, "--jobs", "1"))
+    in_cases = scan(setting.directories, case=MATRIX)
+    add(f"the whole set in {CASES_OF_MATRIX} cases", files, files * CASES_OF_MATRIX, in_cases)
     add("beside it, LIEF parsing it", files, 0, rival(rivals.LIEF, setting))
     with common.removed_at_last(setting.scratch / "environments") as folder:
         environments = Environments(setting.site, folder)
