@@ -79,9 +79,10 @@ class Scope:
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """A function of a package, with the names around it."""
+    """A function of a package, by where it stands, with the names around it: its syntax takes much room."""
 
-    node: ast.FunctionDef | ast.AsyncFunctionDef
+    name: str
+    line: int
     scope: Scope
 
 

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from depwalk import files, image
@@ -325,9 +326,9 @@ class Run:
             else:
                 self._evaluator.spend(size // 100)
                 self.sources.append(module.path)
-                tree, mentioned = _trees.of(module.path, changed, size)
-                self.mentioned |= mentioned
-                return tree
+                found = _trees.of(module.path, changed, size)
+                self.mentioned |= found.mentioned
+                return found.syntax
         except OSError as error:
             why = error.strerror or "it cannot be read"
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -368,7 +369,7 @@ class Run:
         self._evaluator.spend(1)
         left = ""
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            self._bind(node.name, (Function(node, scope),), scope)
+            self._bind(node.name, (Function(node.name, node.lineno, scope),), scope)
         elif isinstance(node, ast.ClassDef):
             self._block(node.body, Scope({}, scope.module, scope))
             self._bind(node.name, UNKNOWN, scope)
@@ -604,7 +605,10 @@ class Run:
         count = self._calls[function] = self._calls.get(function, 0) + 1
         if count > _MOST_CALLS or len(self._returned) >= _DEEPEST_CALL:
             return UNKNOWN
-        spec = function.node.args
+        node = self._node_of(function)
+        if node is None:
+            return UNKNOWN
+        spec = node.args
         names = [arg.arg for arg in (*spec.posonlyargs, *spec.args)]
         values = dict.fromkeys([*names, *(arg.arg for arg in spec.kwonlyargs)], UNKNOWN)
         values.update({arg.arg: UNKNOWN for arg in (spec.vararg, spec.kwarg) if arg is not None})
@@ -618,11 +622,20 @@ class Run:
         self._returned.append(UNKNOWN)
         undecided, self._undecided = self._undecided, 0
         try:
-            left = self._block(function.node.body, Scope(values, function.scope.module, function.scope))
+            left = self._block(node.body, Scope(values, function.scope.module, function.scope))
         finally:
             self._undecided = undecided
             returned = self._returned.pop()
         return returned if left or returned else (None,)
+
+    def _node_of(self, function: Function) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The syntax of a function; None if its file has changed meanwhile."""
+        path = function.scope.module.path
+        try:
+            size, changed = files.stamp(path)
+            return _trees.of(path, changed, size).functions.get((function.line, function.name))
+        except (OSError, SyntaxError, ValueError, MemoryError, RecursionError):
+            return None
 
     def _add(self, values: Values, source: str) -> None:
         if self.minor is not None and self.minor < 8:
@@ -710,15 +723,29 @@ class Run:
         return found
 
 
+@dataclass
+class _Tree:
+    """A file's syntax, and the directories named NAME.libs that it mentions."""
+
+    syntax: ast.Module
+    mentioned: frozenset[str]
+
+    @cached_property
+    def functions(self) -> dict[tuple[int, str], ast.FunctionDef | ast.AsyncFunctionDef]:
+        """By line and name."""
+        nodes = (node for node in ast.walk(self.syntax) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+        return {(node.lineno, node.name): node for node in nodes}
+
+
 class _Trees:
     """The syntax of the files that were read last: imports share many. A tree takes some 80 times its source."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int, int], tuple[ast.Module, frozenset[str]]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, int], _Tree] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
 
-    def of(self, path: str, changed: int, size: int) -> tuple[ast.Module, frozenset[str]]:
+    def of(self, path: str, changed: int, size: int) -> _Tree:
         """As _parsed, which is asked once as long as there is room."""
         key = path, changed, size
         with self._lock:
@@ -736,14 +763,11 @@ class _Trees:
 _trees = _Trees()
 
 
-def _parsed(path: str) -> tuple[ast.Module, frozenset[str]]:
-    """A file's syntax, and the directories named NAME.libs that it mentions.
-
-    Raises OSError, and what ast.parse raises.
-    """
+def _parsed(path: str) -> _Tree:
+    """Read a file. Raises OSError, and what ast.parse raises."""
     source = files.content(path)
     names = re.findall(rb"[\w.-]{1,99}\.libs\b", source) if b".libs" in source else []
-    return ast.parse(source), frozenset(name.decode().lower() for name in names)
+    return _Tree(ast.parse(source), frozenset(name.decode().lower() for name in names))
 
 
 def _goes_on(handler: ast.ExceptHandler) -> bool:
