@@ -13,7 +13,6 @@ import pytest
 from scanned import lay
 from test_cli import HOME, LOADS, run
 
-import depwalk
 from depwalk import __main__ as program
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ def test_argcomplete_is_imported_for_a_shell_only() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="asks a shell of POSIX systems")
 @pytest.mark.parametrize("shell", ["bash", "zsh", "powershell"])
 def test_the_page_names_the_command_that_switches_it_on(shell: str) -> None:
-    page = (Path(depwalk.__file__).parent.parent / "docs" / "completion.md").read_text("utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "completion.md").read_text("utf-8")
     command = f"register-python-argcomplete --shell {shell} depwalk"
     assert command in page
     script = Path(sys.executable).with_name("register-python-argcomplete")

@@ -15,13 +15,12 @@ from scanned import EXT, make_wheel
 from test_cli import FAILS, FIXED, LOADS, UNKNOWN, Ran, refused, run
 from test_dot import parsed
 
-import depwalk
 from depwalk import choices
 
 if TYPE_CHECKING:
     from conftest import MakePE
 
-PAGE = (Path(depwalk.__file__).parent.parent / "docs" / "formats.md").read_text("utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text("utf-8")
 COMMANDS = re.findall(r"^ +(?:- run: )?python -m depwalk (.*)$", PAGE, re.MULTILINE)
 
 
