@@ -47,7 +47,7 @@ SANITIZED = ("-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sani
 WORK_COUNTED = "-fsanitize-coverage=trace-pc"  # only of the core: see check.c
 
 SEED_SUFFIXES = (".dll", ".pyd", ".exe")
-PATIENT_BYTES = 32768  # of the real wheels only files up to this size: cuts of a larger one take long
+PATIENT_BYTES = 16384  # of the real wheels only files up to this size: cuts of a larger one take long
 MUTATIONS = 3000  # of each file; with the cuts of all files two minutes on two processors
 PATIENT_MUTATIONS = 2000
 WORST_BYTES = (16384, 65536, 1048576)

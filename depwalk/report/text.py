@@ -187,11 +187,12 @@ def basis(result: Result) -> str:
 def _finding(finding: Finding, width: int, *, verbose: bool) -> Iterator[Line]:
     yield Line(f"{_LABELS[finding.severity]} {finding.code}", _STYLES[finding.severity])
     yield from wrap(finding.message, width, "  ")
-    facts = [*finding.evidence, *([_PROOFS[finding.proof]] if finding.proof != "static" or verbose else [])]
-    few = facts if verbose or len(facts) <= _FACTS else facts[:_FACTS]
+    few = finding.evidence if verbose else finding.evidence[:_FACTS]
     for fact in few:
-        more = f"; {len(facts) - len(few)} more with -v" if fact is few[-1] and len(few) < len(facts) else ""
-        yield from wrap(f"{fact}{more}", width, "  - ", "    ")
+        left = len(finding.evidence) - len(few)
+        yield from wrap(f"{fact}; {left} more with -v" if left and fact is few[-1] else fact, width, "  - ", "    ")
+    if finding.proof != "static" or verbose:
+        yield Line(f"  - {_PROOFS[finding.proof]}")
     if finding.remedy is not None:
         yield from wrap(f"What to do: {finding.remedy.text}", width, "  ", "    ")
         for whole in (finding.remedy.command, finding.remedy.url):

@@ -222,6 +222,13 @@ def test_a_finding_has_at_most_two_facts_and_says_how_many_more_there_are(make_p
     assert facts == ["  - first", "  - second; 2 more with -v"]
 
 
+def test_who_showed_a_cause_is_always_told(make_pe: MakePE) -> None:
+    found = diagnosed(make_pe("root.pyd", imports={"gone.dll": ["f"]}))
+    finding = replace(found.findings[0], evidence=("first", "second", "third"), proof="loader")
+    shown = lines(replace(found, findings=(finding,)))
+    assert "  - the Windows loader itself showed it" in shown
+
+
 def test_what_is_found_below_a_dll_is_counted(make_pe: MakePE) -> None:
     make_pe("a.dll", imports={"b.dll": ["f"], "user32.dll": ["f"]}, exports=["f"])
     make_pe("b.dll", imports={"c.dll": ["f"]}, exports=["f"])
