@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import multiprocessing
 import os
 import shlex
 import shutil
@@ -50,7 +51,7 @@ from steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ON_WINDOWS = os.name == "nt"
 IN_NAMESPACE = "DEPWALK_CI_IN_NAMESPACE"
@@ -85,6 +86,33 @@ class Report:
             say(str(error))
             status = 1
         self.parts.append((name, status == 0, time.monotonic() - start))
+
+    @contextlib.contextmanager
+    def beside(self, name: str, work: Callable[[Report], None]) -> Iterator[None]:
+        """Do `work` in another process meanwhile; what it prints and reports comes when both are done."""
+        say(f"\n== {name}: meanwhile, shown at the end")
+        output = CACHE / "logs" / "beside.log"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        forks = multiprocessing.get_context("fork")
+        answers = forks.SimpleQueue()
+
+        def run() -> None:
+            with output.open("wb") as file:
+                os.dup2(file.fileno(), sys.stdout.fileno())
+                os.dup2(file.fileno(), sys.stderr.fileno())
+            report = Report()
+            work(report)
+            sys.stdout.flush()
+            answers.put(report.parts)
+
+        process = forks.Process(target=run, daemon=True)  # it ends with this one
+        process.start()
+        try:
+            yield
+        finally:
+            process.join()
+            say(output.read_text("utf-8", errors="replace"))
+        self.parts += answers.get() if process.exitcode == 0 else [(name, False, 0.0)]
 
     def close(self) -> int:
         """Print the summary and return the exit status."""
@@ -295,21 +323,30 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
     host_python = fetch.host_environment()
     fetch_material(host_python)
     report.run("building the test DLLs", functools.partial(build_zoo, host_python))
-    if host:
-        report.run("host: build and install", functools.partial(install_on_host, host_python))
-        for name, check in CHECKS.items():
-            report.run(f"host: {name}", functools.partial(run_check, host_python, check))
-        report.run("host: documentation site", functools.partial(build_site, host_python))
-        report.run("host: biome", functools.partial(run_biome, host_python))
-        report.run("host: pytest", functools.partial(host_pytest, host_python, pytest_args))
     whole = host and windows and not pytest_args
-    if whole and not ON_WINDOWS:
-        report.run("core: warnings and sanitizers", functools.partial(sanitize.run, CACHE / "zoo", host_python))
-    if windows and not ON_WINDOWS:
-        windows_tests(report, host_python, pytest_args)
+    in_bed = functools.partial(windows_tests, host_python=host_python, args=pytest_args)
+    if ON_WINDOWS or not whole:
+        if host:
+            host_tests(report, host_python, pytest_args)
+        if windows and not ON_WINDOWS:
+            in_bed(report)
+    else:  # each side keeps one processor busy
+        with report.beside("Windows: all tests", in_bed):
+            host_tests(report, host_python, pytest_args)
+            report.run("core: warnings and sanitizers", functools.partial(sanitize.run, CACHE / "zoo", host_python))
     if whole:
         report.run("demo", demo_command)
     return report.close()
+
+
+def host_tests(report: Report, host_python: Path, args: Sequence[str]) -> None:
+    """Install depwalk on this machine, run the checks and the tests."""
+    report.run("host: build and install", functools.partial(install_on_host, host_python))
+    for name, check in CHECKS.items():
+        report.run(f"host: {name}", functools.partial(run_check, host_python, check))
+    report.run("host: documentation site", functools.partial(build_site, host_python))
+    report.run("host: biome", functools.partial(run_biome, host_python))
+    report.run("host: pytest", functools.partial(host_pytest, host_python, args))
 
 
 CHECKS = {
