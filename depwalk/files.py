@@ -185,6 +185,7 @@ def stamp(path: str) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
+@remembered
 def identity(path: str) -> object:
     """What two paths of one file have in common."""
     if _inside(path) is None:

@@ -298,12 +298,13 @@ def _candidate(name: str, path: str, rule: Rule, process: Process) -> Resolution
 
 def base_name(name: str) -> str:
     """What stands behind the last separator of a Windows path; most names have none."""
-    return ntpath.basename(name) if "\\" in name or "/" in name or ":" in name else name
+    tail = name.rpartition("\\")[2].rpartition("/")[2]
+    return ntpath.basename(name) if ":" in tail else tail
 
 
 def _is_part_of_windows(name: str) -> bool:
     """Whether a DLL in System32 is Windows's own, by the lists of vanilla installations."""
-    return ntpath.basename(name).lower() in _names_in_windows()
+    return base_name(name).lower() in _names_in_windows()
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from depwalk import files, image, runtimes, tables, wheel
 from depwalk.diagnosis import commands
 from depwalk.finding import Finding, Remedy
+from depwalk.search import base_name
 from depwalk.target import environment
 from depwalk.target.directory import Directory
 from depwalk.target.python import build_of_dll
@@ -354,7 +355,7 @@ def _together(evidence: Evidence) -> Iterator[list[str]]:
 
 
 def _openmp(paths: Iterable[str]) -> list[str]:
-    found = (path for path in paths if _is_openmp(ntpath.basename(path).lower()))
+    found = (path for path in paths if _is_openmp(base_name(path).lower()))
     return list({_identity(path): path for path in found}.values())
 
 

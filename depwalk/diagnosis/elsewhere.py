@@ -19,7 +19,7 @@ from depwalk.target.directory import Directory
 from depwalk.target.python import build_of_dll
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from depwalk.diagnosis.evidence import Evidence
     from depwalk.graph import Module
@@ -152,21 +152,31 @@ def _of_the_python_inside(evidence: Evidence) -> Iterator[Place]:
 
 def _of_the_package(module: Module, evidence: Evidence) -> Iterator[Place]:
     """The other directories of the package in which the file lies, and what a packager put beside it."""
+    if _package not in evidence.asked:
+        evidence.asked[_package] = _package(evidence)
+    beside, folders = evidence.asked[_package]
+    yield from beside
+    why = f"only the directory of {evidence.graph.root.name} itself is, not the others of its package"
+    for folder in folders:
+        if Directory(folder).find(module.name) is not None:
+            yield Place(folder, why, add(folder, evidence))
+
+
+def _package(evidence: Evidence) -> tuple[list[Place], Sequence[str]]:
+    """What a packager put beside the package in which the file lies, and the directories of that package."""
     root, site = evidence.graph.root, _site(evidence)
     if site is None or root.path is None:
-        return
+        return [], ()
     top = os.path.relpath(root.path, site).split(os.sep)[0]
     names = {top.partition(".")[0], evidence.distribution.name if evidence.distribution else ""}
+    beside = []
     for library in _libraries(evidence):
         if os.path.basename(library)[: -len(".libs")].replace("-", "_") in {one.replace("-", "_") for one in names}:
             found = add(library, evidence)
             text = f"Reinstall the package, whose own start should add this directory. {found.text}"
             why = f"the package does not add it when it is imported, or {root.name} is loaded without the package"
-            yield Place(library, why, Remedy(text, found.command, found.url))
-    why = f"only the directory of {root.name} itself is, not the others of its package"
-    for folder in _folders_of(os.path.join(site, top)):
-        if Directory(folder).find(module.name) is not None:
-            yield Place(folder, why, add(folder, evidence))
+            beside.append(Place(library, why, Remedy(text, found.command, found.url)))
+    return beside, _folders_of(os.path.join(site, top))
 
 
 def _site(evidence: Evidence) -> str | None:
