@@ -108,8 +108,7 @@ def add_format(group: argparse._ActionsContainer, formats: tuple[str, ...]) -> N
 def add_help(group: argparse._ActionsContainer) -> None:
     """What every command has."""
     group.add_argument("-h", "--help", action="help", help="this")
-    version = f"depwalk {__version__}"
-    group.add_argument("--version", action="version", version=version, help=f"that of depwalk: {__version__}")
+    group.add_argument("--version", action="version", version=f"depwalk {__version__}", help="that of depwalk")
 
 
 def choice(options: argparse.Namespace) -> Choice:
