@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from depwalk.bulk.rows import NOT_FOR, NOTHING_IN_IT
-from depwalk.report.lines import Line, shown, wrap
+from depwalk.report.lines import Line, columns, padded, shown, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -121,10 +121,10 @@ def of_case(summary: Summary, case: Case) -> Counter[Outcome]:
 
 def _table(summary: Summary, width: int) -> Iterator[Line]:
     """The numbers of each case, one line each."""
-    wide = max(len(case.label) for case in summary.cases)
+    wide = max(columns(case.label) for case in summary.cases)
     for case in summary.cases:
         counts = of_case(summary, case)
-        yield from wrap(f"{case.label:<{wide}}  {counted(counts)}", width, "  ", "      ", style_of(counts))
+        yield from wrap(f"{padded(case.label, wide)}  {counted(counts)}", width, "  ", "      ", style_of(counts))
 
 
 def _cause(cause: Cause, what: str, width: int, *, everything: bool, several: bool) -> Iterator[Line]:
@@ -167,11 +167,11 @@ def _groups(summary: Summary, width: int, *, everything: bool) -> list[Line]:
     fine = len(summary.cells) - len(rows)
     title = f"By distribution ({fine} more load as a whole)" if fine else "By distribution"
     lines = [Line(""), Line(title, "head")] if rows else []
-    wide = min(max((len(name) for name, _ in rows), default=0), 40)
+    wide = min(max((columns(shown(name)) for name, _ in rows), default=0), 40)
     for name, by_case in rows if everything else rows[: 4 * _SOME]:
         if len(summary.cases) == 1:
             counts = next(iter(by_case.values()))
-            lines += wrap(f"{shown(name):<{wide}}  {counted(counts)}", width, "  ", "      ", style_of(counts))
+            lines += wrap(f"{padded(shown(name), wide)}  {counted(counts)}", width, "  ", "      ", style_of(counts))
         else:
             lines += wrap(f"{shown(name)}", width, "  ", "      ")
             for told, cases in _alike(by_case).items():

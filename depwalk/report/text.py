@@ -5,20 +5,21 @@ A pure function of a Result: it makes lines, and prints nothing.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from depwalk import cpu, isa
 from depwalk.cpu import LIVE
 from depwalk.diagnosis import processor, search_path
-from depwalk.report.lines import Line, shown, wrap
+from depwalk.report.lines import Line, columns, shown, wrap
 from depwalk.report.tree import ASCII, Glyphs, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Callable
 
-    from depwalk.finding import Finding
+    from depwalk.finding import Finding, Remedy
     from depwalk.loader.imports import ImportTrace
     from depwalk.result import Result
     from depwalk.search import Status
@@ -36,7 +37,10 @@ _PROOFS = {
     "static": "read in the files",
     "inferred": "concluded from this; nothing showed it directly",
 }
-_FACTS = 2  # of a finding that are told if nobody asks for more
+_TAGS = {"loader": "seen at a load", "static": "", "inferred": "concluded, not seen"}  # the same in short
+_LINES = 5  # of a cause, if nobody asks for more: what one takes in at a glance
+_SENTENCE = re.compile(r"(?<=[.?]) (?=[A-Z])")
+_FACT = ("  - ", "    ")  # what goes before the lines of one
 _PROSE = 100  # columns: longer lines are hard to read
 _STYLES = {"error": "bad", "warning": "warn", "note": ""}
 
@@ -77,15 +81,15 @@ def render(
     result: Result, *, width: int = 80, glyphs: Glyphs = ASCII, everything: bool = False, verbose: bool = False
 ) -> list[Line]:
     """The whole report in lines of at most `width` columns, except for paths and commands, which stay whole."""
-    text, style = answer(result)
-    columns, width = width, min(width, _PROSE)
-    lines = [*wrap(text, width, style=style), *wrap(basis(result), width)]
+    verdict = answer(result)
+    whole, width = width, min(width, _PROSE)
+    lines = [*wrap(verdict.text, width, style=verdict.style), *wrap(basis(result), width)]
     for finding in result.findings:
         if finding.severity == "error":
             lines += [Line(""), *_finding(finding, width, verbose=verbose)]
     is_file = result.graph.root.image is not None or bool(result.graph.edges)
     if is_file:
-        tree = Tree(result, columns, glyphs, everything=everything, verbose=verbose)
+        tree = Tree(result, whole, glyphs, everything=everything, verbose=verbose)
         lines += [Line(""), Line("Dependencies", "head"), *tree.lines()]
     for finding in result.findings:
         if finding.severity != "error":
@@ -93,7 +97,7 @@ def render(
     if verbose:
         lines += [Line(""), Line("Search", "head")]
         for step in search_path.listing(result.target, result.graph.rules):
-            lines += wrap(step, columns, "  ", "      ")
+            lines += wrap(step, whole, "  ", "      ")
         lines += [Line(""), Line("GPU", "head"), *_gpu(result, width)]
         if result.judged:
             lines += [Line(""), Line("Code", "head"), *_code(result, width)]
@@ -185,19 +189,51 @@ def basis(result: Result) -> str:
 
 
 def _finding(finding: Finding, width: int, *, verbose: bool) -> Iterator[Line]:
-    yield Line(f"{_LABELS[finding.severity]} {finding.code}", _STYLES[finding.severity])
-    yield from wrap(finding.message, width, "  ")
-    few = finding.evidence if verbose else finding.evidence[:_FACTS]
-    for fact in few:
-        left = len(finding.evidence) - len(few)
-        yield from wrap(f"{fact}; {left} more with -v" if left and fact is few[-1] else fact, width, "  - ", "    ")
-    if finding.proof != "static" or verbose:
-        yield Line(f"  - {_PROOFS[finding.proof]}")
-    if finding.remedy is not None:
-        yield from wrap(f"What to do: {finding.remedy.text}", width, "  ", "    ")
-        for whole in (finding.remedy.command, finding.remedy.url):
-            if whole:
-                yield Line(f"      {shown(whole)}", "head")
+    """A cause in five lines if paths and commands have room: what, who needs it, what to do, and the facts that fit."""
+    tag = _TAGS[finding.proof]
+    begin = f"{_LABELS[finding.severity]} {finding.code}:"
+    message = finding.message.removesuffix(".") + f" ({tag})." if tag and not verbose else finding.message
+    first, *others = wrap(f"{begin} {message}", width, "", "  ")
+    head = [Line(first.text, _STYLES[finding.severity], len(begin)), *others]
+    if verbose:
+        facts = [line for fact in (*finding.evidence, _PROOFS[finding.proof]) for line in wrap(fact, width, *_FACT)]
+        remedy = _remedy(finding.remedy, width)
+    else:
+        remedy = _remedy(finding.remedy, width)
+        if len(head) + len(remedy) + bool(finding.evidence) > _LINES:
+            remedy = _remedy(finding.remedy, width, in_short=True)
+        facts = _fitting(finding.evidence, _LINES - len(head) - len(remedy), width)
+    yield from (*head, *facts, *remedy)
+
+
+def _fitting(facts: Sequence[str], room: int, width: int) -> list[Line]:
+    """The first facts that fit into some lines."""
+    found: list[Line] = []
+    told = 0
+    for fact in facts:
+        lines = [*wrap(fact, width, *_FACT)]
+        if len(found) + len(lines) <= room:
+            found += lines
+            told += 1
+    left = f"; {len(facts) - told} more with -v"
+    if found and told < len(facts) and columns(found[-1].text + left) <= width:
+        found[-1] = Line(found[-1].text + left)
+    return found
+
+
+def _remedy(remedy: Remedy | None, width: int, *, in_short: bool = False) -> list[Line]:
+    """What to do; a link, or a command alone, on the same line if it fits. In short: the first sentence."""
+    if remedy is None:
+        return []
+    text = _SENTENCE.split(remedy.text)[0] if in_short and remedy.text[-1] != ":" else remedy.text
+    lines = [*wrap(f"What to do: {text}", width, "  ", "    ")]
+    whole = [shown(one) for one in (remedy.command, remedy.url) if one]
+    if len(whole) == 1 or (whole and text[-1] == "."):  # a colon announces the command, which has nothing behind it
+        beside = f"{lines[-1].text[:-1]}: {whole[-1]}"
+        if columns(beside) <= width:
+            lines[-1] = Line(beside)
+            whole.pop()
+    return [*lines, *(Line(f"    {one}", "head") for one in whole)]
 
 
 def _gpu(result: Result, width: int) -> Iterator[Line]:
