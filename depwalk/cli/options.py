@@ -94,7 +94,9 @@ def add_output_options(parser: argparse.ArgumentParser, *, verbose: bool = True)
     group.add_argument("--all", action="store_true", help=everything)
     group.add_argument("-q", "--quiet", action="store_true", help="the verdict only, in one line")
     if verbose:
-        group.add_argument("-v", "--verbose", action="store_true", help="also by which rule each file was found")
+        group.add_argument(
+            "-v", "--verbose", action="store_true", help="also all facts, and by which rule each file was found"
+        )
     add_help(group)
 
 

@@ -153,7 +153,7 @@ def _unknown_api_set(evidence: Evidence, module: Module) -> Finding:
         "windows-too-old",
         "error",
         name,
-        f"{importer.name} needs the API set {name}, which this Windows does not have; a newer one may.",
+        f"{importer.name} needs {name} (an API set of Windows), which this one does not have; a newer one may.",
         needed_by=importer.name,
         evidence=(f"Windows: {evidence.target.windows.label}", *evidence.chain(module)),
         remedy=_newer_or_older(importer, evidence),
@@ -180,7 +180,7 @@ def _came_later(evidence: Evidence, modules: Sequence[Module]) -> Finding:
         if _first_release(importer.name, evidence.target) is not None:
             facts = (*facts, f"{importer.name} is a name of Windows: this one is a copy, taken from a newer Windows")
             remedy = Remedy(
-                f"Use a newer Windows, or a version of {_package(importer)} without this copy, and report it to its "
+                f"Use a newer Windows, or a version of {_package(importer)} without this copy. Report it to its "
                 "authors: parts of Windows are not to be passed on."
             )
     return _too_old(evidence, first.name, importer, message, facts, remedy, also)

@@ -199,36 +199,41 @@ def _finding(finding: Finding, width: int, *, verbose: bool) -> Iterator[Line]:
         facts = [line for fact in (*finding.evidence, _PROOFS[finding.proof]) for line in wrap(fact, width, *_FACT)]
         remedy = _remedy(finding.remedy, width)
     else:
-        remedy = _remedy(finding.remedy, width)
-        if len(head) + len(remedy) + bool(finding.evidence) > _LINES:
-            remedy = _remedy(finding.remedy, width, in_short=True)
+        ways = [_remedy(finding.remedy, width, shorter=number) for number in (0, 1, 0, 1)]
+        least = [bool(finding.evidence), bool(finding.evidence), False, False]  # lines of facts
+        fits = (lines for lines, facts in zip(ways, least) if len(head) + facts + len(lines) <= _LINES)
+        remedy = next(fits, []) or _remedy(finding.remedy, width, shorter=2)
         facts = _fitting(finding.evidence, _LINES - len(head) - len(remedy), width)
     yield from (*head, *facts, *remedy)
 
 
 def _fitting(facts: Sequence[str], room: int, width: int) -> list[Line]:
-    """The first facts that fit into some lines."""
+    """The first facts, as many as fit into some lines."""
     found: list[Line] = []
     told = 0
     for fact in facts:
         lines = [*wrap(fact, width, *_FACT)]
-        if len(found) + len(lines) <= room:
-            found += lines
-            told += 1
+        if len(found) + len(lines) > room:
+            break
+        found += lines
+        told += 1
     left = f"; {len(facts) - told} more with -v"
     if found and told < len(facts) and columns(found[-1].text + left) <= width:
         found[-1] = Line(found[-1].text + left)
     return found
 
 
-def _remedy(remedy: Remedy | None, width: int, *, in_short: bool = False) -> list[Line]:
-    """What to do; a link, or a command alone, on the same line if it fits. In short: the first sentence."""
+def _remedy(remedy: Remedy | None, width: int, *, shorter: int = 0) -> list[Line]:
+    """What to do; a link, or a command alone, on the same line if it fits.
+
+    Shorter: 1 leaves out what is said behind the first sentence; 2 also the link, if there is a command.
+    """
     if remedy is None:
         return []
-    text = _SENTENCE.split(remedy.text)[0] if in_short and remedy.text[-1] != ":" else remedy.text
+    text = _SENTENCE.split(remedy.text)[0] if shorter and remedy.text[-1] != ":" else remedy.text
     lines = [*wrap(f"What to do: {text}", width, "  ", "    ")]
-    whole = [shown(one) for one in (remedy.command, remedy.url) if one]
-    if len(whole) == 1 or (whole and text[-1] == "."):  # a colon announces the command, which has nothing behind it
+    whole = [shown(one) for one in (remedy.command, remedy.url) if one][: 1 if shorter > 1 else 2]
+    if whole and (text[-1] == "." or (text[-1] == ":" and len(whole) == 1)):  # nothing may stand behind a command
         beside = f"{lines[-1].text[:-1]}: {whole[-1]}"
         if columns(beside) <= width:
             lines[-1] = Line(beside)
