@@ -227,7 +227,10 @@ _ZONES = {3: " (the internet)", 4: " (a restricted site)"}
 
 
 def _out_of_memory(evidence: Evidence, module: Module, code: int) -> tuple[str, Remedy]:
-    message = f"Windows had not enough memory left to load {module.name}: {loader.describe(code)['text']}."
+    why = loader.describe(code)["text"]
+    message = (
+        f"Windows had not enough memory left to load {module.name}{'' if why == 'not enough memory' else f': {why}'}."
+    )
     if evidence.target.architecture == "x86":
         return message, Remedy(
             "Close programs, or use a 64-bit Python: a 32-bit process has at most 4 GB for everything."

@@ -86,7 +86,7 @@ def better_copy(edges: Sequence[Edge], taken: Module, evidence: Evidence) -> Fin
     if better is None:
         return None
     loaded, foreign = is_loaded_before(taken), is_foreign(taken, evidence)
-    which = "another program's in System32" if foreign else "the copy that is taken"
+    which = "the one in System32, of another program," if foreign else "the copy that is taken"
     wine = evidence.target.windows.emulator is not None
     rest = [copy for copy in others if copy is not better]
     return Finding(
@@ -185,7 +185,8 @@ def copy_facts(others: Iterable[Copy], edges: Sequence[Edge], evidence: Evidence
 def by_number(edges: Sequence[Edge]) -> Iterator[str]:
     """An import by ordinal fits only a DLL that keeps its numbers."""
     if edges[0].unresolved[0].startswith("#"):
-        yield "it is imported by its number (ordinal), and numbers differ between builds: the loader answers 182"
+        number = edges[0].unresolved[0]
+        yield f"imported by number (ordinal), as {number}: numbers differ between builds; the loader answers 182"
 
 
 def named(symbol: str) -> str:
@@ -292,7 +293,7 @@ def _of_a_program(taken: Module, better: Copy, evidence: Evidence) -> Remedy:
     rights = " as administrator" if evidence.host.administrator is False else ""
     text = f"Update or uninstall{rights} the program that put this copy there{owner(taken)}"
     if environment is not None and environment.conda and python is not None and python.minor < _OLD_CONDA:
-        text += "; until then, let conda's directories go first, in a new prompt:"
+        text += "; until then, in a new prompt:"
         return Remedy(text, "conda env config vars set CONDA_DLL_SEARCH_MODIFICATION_ENABLE=1")
     return _first(better, f"{text}; until then:") if better.image else Remedy(f"{text}.")
 

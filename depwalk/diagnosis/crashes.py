@@ -257,7 +257,7 @@ def _refused(name: str, code: int, facts: tuple[str, ...]) -> Finding:
     is_exception = code >= _LOWEST_EXCEPTION
     finding = row.get("finding") or ("crash-on-load" if is_exception else "analysis-incomplete")
     shown = f"0x{code:08X}" if is_exception else str(code)
-    what = row.get("text", "the loader gave no reason that is known")
+    what = row.get("text", "depwalk does not know this code")
     return Finding(
         finding,
         "error",

@@ -160,10 +160,10 @@ def _of_the_package(module: Module, evidence: Evidence) -> Iterator[Place]:
     for library in _libraries(evidence):
         if os.path.basename(library)[: -len(".libs")].replace("-", "_") in {one.replace("-", "_") for one in names}:
             found = add(library, evidence)
-            text = f"Reinstall the package, which should do this by itself. Until then: {found.text}"
-            why = f"its package does not add it, or {root.name} is loaded without its package"
+            why = "its package does not add it, or is not imported"
+            text = "Reinstall the package, or add the directory as follows:"
             yield Place(library, why, Remedy(text, found.command, found.url))
-    why = f"only the directory of {root.name} itself is, not the others of its package"
+    why = f"only that of {root.name} itself is, not the others of its package"
     for folder in _folders_of(os.path.join(site, top)):
         if Directory(folder).find(module.name) is not None:
             yield Place(folder, why, add(folder, evidence))

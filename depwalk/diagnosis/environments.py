@@ -116,16 +116,16 @@ def _foreign(path: str, environment: Environment, *, shared: bool) -> tuple[str,
 
     `shared`: it does not fit this Python, so that a site which Pythons of one version share counts as another's.
     """
-    install = "Install the package for this Python itself"
+    install = "Install it for this Python"
     user = environment.user_base
     if user is not None and _is_in(path, user):
         why = f"it lies in {user}, where `pip install --user` puts packages"
-        return (why, f"{install}, and start it with -s, which leaves that directory out:") if shared else None
+        return (why, f"{install} itself, and start Python with -s:") if shared else None
     if any(_is_in(path, own) for own in (environment.prefix, environment.base, *environment.sites)):
         return None
     for entry in environment.variable("PYTHONPATH").split(";"):
         if entry and _is_in(path, entry):
-            return f"the variable PYTHONPATH names {entry}", f"{install}, and take that directory out of PYTHONPATH:"
+            return f"the variable PYTHONPATH names {entry}", f"{install}, and take that directory off PYTHONPATH:"
     home = environment.variable("PYTHONHOME")
     if home and _is_in(path, home):
         return f"the variable PYTHONHOME names {home}", f"{install}, and remove the variable PYTHONHOME:"
@@ -134,7 +134,7 @@ def _foreign(path: str, environment: Environment, *, shared: bool) -> tuple[str,
         return None
     return (
         f"it lies in {site}, which belongs to another one",
-        f"{install}, and take that directory off its search path:",
+        f"{install}, and take that directory off its path:",
     )
 
 

@@ -26,14 +26,15 @@ def corrupt_file(evidence: Evidence) -> Iterable[Finding]:
         fatal = module.status == "corrupt"
         if not fatal and not defects:
             continue
-        facts = [f"{defect.message} (file offset {defect.offset:,})" for defect in defects] or [module.reason]
+        reason = module.reason.removeprefix(f"{module.path}: ")
+        facts = [f"{defect.message} (file offset {defect.offset:,})" for defect in defects] or [reason]
         size = [f"the file has {module.image.size:,} bytes"] if module.image else []
         effect = "the loader refuses it" if fatal else "it may load, and what depends on that part will not work"
         yield Finding(
             "corrupt-file",
             "error" if fatal else "warning",
             module.name,
-            f"{module.name} is damaged: {defects[0].message if defects else module.reason}; {effect}.",
+            f"{module.name} is damaged: {defects[0].message if defects else reason}; {effect}.",
             needed_by=evidence.importer(module),
             evidence=(
                 *((f"file: {module.path}",) if module.path else ()),
@@ -139,5 +140,6 @@ def _that_fit(importer: Module, exporter: Module, evidence: Evidence) -> Remedy:
     if mine == theirs:
         text = f"Reinstall {mine.name}, whose files do not fit each other. If that does not help, use another version."
         return Remedy(text, commands.reinstall(evidence, mine))
-    text = f"Install versions of {mine.name} and {theirs.name} that were made for each other."
+    names = f"{mine.name} and {theirs.name}" if mine.name != theirs.name else f"{mine} and {theirs}"
+    text = f"Install versions of {names} that were made for each other."
     return Remedy(text, conflicts.update([mine, theirs], evidence))

@@ -98,8 +98,8 @@ def _absent(path: str, installation: Installation, evidence: Evidence, module: M
             needed_by=needed_by,
             evidence=(*map(_told, events), *facts),
             remedy=Remedy(
-                "If you trust the package, allow the file in Windows Security, Protection history, report it to "
-                "Microsoft as wrongly detected, and install the package again:",
+                "If you trust it, allow it in Windows Security, Protection history (and report it as wrongly "
+                "detected), then install it again:",
                 again,
                 _REPORT,
             ),

@@ -195,7 +195,7 @@ def lacks_symbols(edges: Sequence[Edge], taken: Module, evidence: Evidence) -> F
         "msvc-runtime-too-old",
         "warning" if evidence.target.windows.emulator else "error",  # which makes stubs of what is lacking
         taken.name,
-        f"{importer.name} needs a newer {taken.name}: that of {missing.dotted(version)} lacks functions that it uses.",
+        f"{importer.name} needs a newer {taken.name}: version {missing.dotted(version)} lacks functions that it uses.",
         needed_by=importer.name,
         evidence=(
             f"not exported: {symbols}",

@@ -80,12 +80,17 @@ def _left_out(
         message = f"{importer} needs {module.name}, which the old virtual environment in {place} did not copy."
         command = f'"{os.path.join(str(base), "python.exe")}" -m venv NEW_ENVIRONMENT'
         return message, (f"its Python has it: {there}",), Remedy("Make a new environment, with venv:", command)
-    message = f"{importer} needs {module.name}, which belongs beside python.exe in {place} and is not there."
+    message = f"{importer} needs {module.name}, which belongs beside python.exe and is not there."
+    facts = (f"directory of python.exe: {place}",)
     around = evidence.target.environment
     if around is not None and around.conda:
-        return message, (), Remedy("Let conda install it again:", f"conda install --force-reinstall {conda_package()}")
+        return (
+            message,
+            facts,
+            Remedy("Let conda install it again:", f"conda install --force-reinstall {conda_package()}"),
+        )
     text = f"Repair Python (start its installer again, choose Repair), or install {supplier.name}."
-    return message, (), Remedy(text, url=supplier.url)
+    return message, facts, Remedy(text, url=supplier.url)
 
 
 def _behind(directory: Directory) -> str | None:
@@ -241,7 +246,7 @@ def unsupplied(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Findin
                 "missing-dll",
                 "error",
                 name,
-                f"{importer} needs {name}, a part of {what}, which its package should bring.",
+                f"{importer} needs {name}, a part of {what}: no redistributable has it.",
                 needed_by=importer,
                 evidence=(*evidence.chain(module), *evidence.searched(module)),
                 remedy=Remedy(

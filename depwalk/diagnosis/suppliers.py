@@ -256,7 +256,7 @@ def _another_version(name: str, owner: Distribution, evidence: Evidence) -> Reme
             f'conda install -c conda-forge "{wheel.normalised(owner.name)}!={owner.version}"',
         )
     return Remedy(
-        f"Use another version of {owner.name}, or that of conda-forge in a conda environment. Report to its authors "
-        f"that this one lacks {name}, and do not download single DLLs.",
+        f"Use another version of {owner.name}, or that of conda-forge. Report to its authors that this one "
+        f"lacks {name}, and do not download single DLLs.",
         f'{commands.pip(evidence)} install --only-binary :all: "{owner.name}!={owner.version}"',
     )

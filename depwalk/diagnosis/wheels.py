@@ -60,19 +60,19 @@ def built_here(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Findin
     bits = {"x86": "32-bit ", "arm64": "Arm64 "}.get(python.architecture, "")
     this = f"{bits}CPython 3.{python.minor}{'t' if python.free_threaded else ''}"
     remedy = Remedy(
-        f"Use a version with a wheel for {this}, an older Python, or a variant that brings its DLLs, as "
-        "psycopg2-binary does; this installs a wheel or nothing:",
+        f"Use a version with a wheel for {this}, an older Python, or a variant that brings its DLLs, such as "
+        "psycopg2-binary:",
         f"{commands.pip(evidence)} install --upgrade --force-reinstall --only-binary :all: {owner.name}",
     )
     yield Finding(
         "wrong-wheel",
         "error",
         first.name,
-        f"{owner} was compiled on this machine, probably for lack of a wheel for {this}: it needs {first.name}, which "
-        "a wheel would bring.",
+        f"{owner} was compiled on this machine for lack of a wheel for {this}, and needs {first.name}.",
         needed_by=evidence.importer(first),
         evidence=(
             f"{evidence.graph.root.path} was linked less than an hour before {owner.installer} installed it",
+            f"a wheel would bring {first.name}",
             *wheel_facts(owner),
             *_places(first, evidence),
             *evidence.chain(first),

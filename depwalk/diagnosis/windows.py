@@ -109,7 +109,10 @@ def _add_feature(editions: Sequence[Mapping[str, Any]]) -> Remedy:
     advice = [
         f"{row['label']}: {row['remedy']}" + (f" ({row['command']})" if "command" in row else "") for row in editions
     ]
-    return Remedy(" ".join(advice), url=next((row["url"] for row in editions if "url" in row), ""))
+    return Remedy(
+        f"Add what this edition leaves out. {' '.join(advice)}",
+        url=next((row["url"] for row in editions if "url" in row), ""),
+    )
 
 
 def _editions_without(name: str, target: Target) -> tuple[str, ...]:
@@ -167,7 +170,7 @@ def _came_later(evidence: Evidence, modules: Sequence[Module]) -> Finding:
     importer, also = _importer(first, evidence), tuple(module.name for module in rest)
     release, update = _first_release(first.name, evidence.target), _update_with(first, evidence)
     assert release is not None
-    what = f"{first.name} and {len(also)} more DLLs" if also else first.name
+    what = f"{first.name} and {len(also)} more DLL{'s' if len(also) > 1 else ''}" if also else first.name
     facts = (*((f"also missing: {', '.join(also)}",) if also else ()), *evidence.chain(first))
     remedy = _newer_or_older(importer, evidence)
     message = f"{importer.name} needs {what}, which came with {release['label']}."
