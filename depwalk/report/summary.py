@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from depwalk.bulk.rows import NOT_FOR, NOTHING_IN_IT
 from depwalk.report.lines import Line, columns, padded, shown, wrap
+from depwalk.report.remedies import remedy_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from depwalk.bulk.summary import Cause, Summary
 
 _FEW = 8  # names in one line
+_NAMED = 3  # modules at fault that are named
 _SOME = 10  # lines of one list; --all shows the rest
 _WORDS: dict[Outcome, tuple[str, str]] = {  # of one, and of several
     "loads": ("loads", "load"),
@@ -128,28 +131,30 @@ def _table(summary: Summary, width: int) -> Iterator[Line]:
 
 
 def _cause(cause: Cause, what: str, width: int, *, everything: bool, several: bool) -> Iterator[Line]:
-    number = len(cause.files)
+    yield from wrap(_effect(cause, what), width, "", "  ", style="bad")
     groups = cause.groups()
-    modules = ", ".join(name for name, _ in cause.modules.most_common(4)) + (", ..." if len(cause.modules) > 4 else "")
-    told = f"{cause.finding.code}: {modules} breaks {_number(number, what)}"
-    yield from wrap(told, width, "", "  ", style="bad")
-    if several:
-        yield from wrap("in: " + ", ".join(case.label for case in cause.cases), width, "  - ", "    ")
     listed = groups.most_common(None if everything else _FEW)
     names = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in listed)
     more = f" and {len(groups) - _FEW} more" if len(groups) > _FEW and not everything else ""
-    yield from wrap(f"of: {names}{more}", width, "  - ", "    ")
+    cases = f"in: {', '.join(case.label for case in cause.cases)}; " if several else ""
+    yield from wrap(f"{cases}of: {names}{more}", width, "  - ", "    ")
     first = next(iter(cause.files.values()))
-    yield Line("  - for instance")
-    yield Line(f"    {shown(first.path)}")  # whole, so that it can be copied
+    yield from wrap(f"for instance {shown(first.path)}", width, "  - ", "    ")  # whole, so that it can be copied
     yield from wrap(cause.finding.message, width, "    ", "    ")
     if everything:
         for file in list(cause.files.values())[1:]:
             yield Line(f"    {shown(file.path)}")
-    remedy = cause.finding.remedy
-    if remedy is not None:
-        yield from wrap(f"What to do: {remedy.text}", width, "  ", "    ")
-        yield from (Line(f"      {shown(whole)}", "head") for whole in (remedy.command, remedy.url) if whole)
+    yield from remedy_lines(cause.finding.remedy, width)
+
+
+def _effect(cause: Cause, what: str) -> str:
+    """Which modules are at fault, unless it is the files themselves, and how many files that breaks."""
+    names = [name for name, _ in cause.modules.most_common()]
+    own = {os.path.basename(path).lower() for path in cause.files} >= {name.lower() for name in names}
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    modules = "" if own else f": {', '.join(names[:_NAMED])}{more}"
+    verb = "break" if len(names) > 1 and not own else "breaks"
+    return f"{cause.finding.code}{modules} {verb} {_number(len(cause.files), what)}"
 
 
 def _undecided(summary: Summary, width: int, *, everything: bool) -> list[Line]:

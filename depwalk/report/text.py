@@ -5,7 +5,6 @@ A pure function of a Result: it makes lines, and prints nothing.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,14 @@ from depwalk import cpu, isa
 from depwalk.cpu import LIVE
 from depwalk.diagnosis import processor, search_path
 from depwalk.report.lines import Line, columns, shown, wrap
+from depwalk.report.remedies import remedy_lines
 from depwalk.report.tree import ASCII, Glyphs, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Callable
 
-    from depwalk.finding import Finding, Remedy
+    from depwalk.finding import Finding
     from depwalk.loader.imports import ImportTrace
     from depwalk.result import Result
     from depwalk.search import Status
@@ -39,7 +39,6 @@ _PROOFS = {
 }
 _TAGS = {"loader": "seen at a load", "static": "", "inferred": "concluded, not seen"}  # the same in short
 _LINES = 5  # of a cause, if nobody asks for more: what one takes in at a glance
-_SENTENCE = re.compile(r"(?<=[.?]) (?=[A-Z])")
 _FACT = ("  - ", "    ")  # what goes before the lines of one
 _PROSE = 100  # columns: longer lines are hard to read
 _STYLES = {"error": "bad", "warning": "warn", "note": ""}
@@ -197,12 +196,12 @@ def _finding(finding: Finding, width: int, *, verbose: bool) -> Iterator[Line]:
     head = [Line(first.text, _STYLES[finding.severity], len(begin)), *others]
     if verbose:
         facts = [line for fact in (*finding.evidence, _PROOFS[finding.proof]) for line in wrap(fact, width, *_FACT)]
-        remedy = _remedy(finding.remedy, width)
+        remedy = remedy_lines(finding.remedy, width)
     else:
-        ways = [_remedy(finding.remedy, width, shorter=number) for number in (0, 1, 0, 1)]
+        ways = [remedy_lines(finding.remedy, width, shorter=number) for number in (0, 1, 0, 1)]
         least = [bool(finding.evidence), bool(finding.evidence), False, False]  # lines of facts
         fits = (lines for lines, facts in zip(ways, least) if len(head) + facts + len(lines) <= _LINES)
-        remedy = next(fits, []) or _remedy(finding.remedy, width, shorter=2)
+        remedy = next(fits, []) or remedy_lines(finding.remedy, width, shorter=2)
         facts = _fitting(finding.evidence, _LINES - len(head) - len(remedy), width)
     yield from (*head, *facts, *remedy)
 
@@ -221,24 +220,6 @@ def _fitting(facts: Sequence[str], room: int, width: int) -> list[Line]:
     if found and told < len(facts) and columns(found[-1].text + left) <= width:
         found[-1] = Line(found[-1].text + left)
     return found
-
-
-def _remedy(remedy: Remedy | None, width: int, *, shorter: int = 0) -> list[Line]:
-    """What to do; a link, or a command alone, on the same line if it fits.
-
-    Shorter: 1 leaves out what is said behind the first sentence; 2 also the link, if there is a command.
-    """
-    if remedy is None:
-        return []
-    text = _SENTENCE.split(remedy.text)[0] if shorter and remedy.text[-1] != ":" else remedy.text
-    lines = [*wrap(f"What to do: {text}", width, "  ", "    ")]
-    whole = [shown(one) for one in (remedy.command, remedy.url) if one][: 1 if shorter > 1 else 2]
-    if whole and (text[-1] == "." or (text[-1] == ":" and len(whole) == 1)):  # nothing may stand behind a command
-        beside = f"{lines[-1].text[:-1]}: {whole[-1]}"
-        if columns(beside) <= width:
-            lines[-1] = Line(beside)
-            whole.pop()
-    return [*lines, *(Line(f"    {one}", "head") for one in whole)]
 
 
 def _gpu(result: Result, width: int) -> Iterator[Line]:
