@@ -266,12 +266,12 @@ def _remedy(taken: Module, importer: Module, better: Copy, evidence: Evidence) -
     if is_foreign(taken, evidence):
         return _of_a_program(taken, better, evidence)
     if taken.status == "system":
-        return _first(better, "The copy that is taken belongs to Windows:")
+        return _first(better, "The copy that is taken is a part of Windows and stays:")
     if is_loaded_before(taken):
         mine = whose(better.path, evidence)
-        first, then = (
-            (mine.name, theirs.name) if mine and theirs else ("the package of the other copy", "that of this one")
-        )
+        first, then = "the package that brings the right copy", "the one whose copy is taken"
+        if mine and theirs:
+            first, then = mine.name, theirs.name
         text = f"Import {first} before {then}, or update the latter."
     elif theirs and mine and theirs.installer == "conda" and mine.installer != "conda":
         return Remedy(

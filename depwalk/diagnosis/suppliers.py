@@ -47,7 +47,7 @@ def missing_of_family(evidence: Evidence, missing: Sequence[Module]) -> Iterable
     for lack in _lacks(evidence, missing, of_gpu=False):
         fault = lack.supplier.bundled and lack.owner is not None
         them, are = ("them", "they are") if lack.modules[1:] else ("it", "it is")
-        end = f"its package should bring {them}" if fault else f"{are} in no directory that is searched"
+        end = f"the package lacks {them}" if fault else f"{are} in no directory that is searched"
         yield _finding("missing-dll", evidence, lack, f"{_needs(lack)}: {end}.")
 
 

@@ -37,7 +37,7 @@ _PROOFS = {
     "static": "read in the files",
     "inferred": "concluded from this; nothing showed it directly",
 }
-_TAGS = {"loader": "seen at a load", "static": "", "inferred": "concluded, not seen"}  # the same in short
+_TAGS = {"loader": "seen here", "static": "", "inferred": "concluded, not seen"}  # the same in short
 _LINES = 5  # of a cause, if nobody asks for more: what one takes in at a glance
 _FACT = ("  - ", "    ")  # what goes before the lines of one
 _PROSE = 100  # columns: longer lines are hard to read

@@ -275,7 +275,7 @@ def test_nothing_stands_behind_a_command(gone: Result) -> None:
 
 
 @pytest.mark.parametrize(
-    ("proof", "words"), [("loader", " (seen at a load)."), ("inferred", " (concluded, not seen)."), ("static", ".")]
+    ("proof", "words"), [("loader", " (seen here)."), ("inferred", " (concluded, not seen)."), ("static", ".")]
 )
 def test_who_showed_a_cause_is_always_told(proof: Any, words: str, gone: Result) -> None:
     assert told(gone, message="a.dll is missing.", proof=proof)[0] == f"ERROR missing-dll: a.dll is missing{words}"
