@@ -204,6 +204,15 @@ def test_all_distributions_are_listed_on_demand() -> None:
     ]
 
 
+def test_names_with_wide_letters_keep_the_numbers_in_one_column() -> None:
+    rows = [row(GONE, distribution=name, path=f"{name}/a.pyd") for name in ("数据库", "plain")]
+    assert distributions(page(*rows)) == [
+        "By distribution",
+        "  plain 1.0   1 does NOT load",
+        "  数据库 1.0  1 does NOT load",
+    ]
+
+
 def test_of_a_matrix_each_case_has_its_numbers() -> None:
     rows = [replace(row(GONE), case=SEVEN), *(replace(row(verdict="loads"), case=case) for case in (TEN, ELEVEN))]
     lines = page(*rows)
