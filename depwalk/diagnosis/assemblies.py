@@ -79,7 +79,7 @@ def _events(evidence: Evidence, module: Module) -> list[Event]:
 def _logged(evidence: Evidence, module: Module) -> Iterator[str]:
     for event in _events(evidence, module)[:1]:
         wanted = _assembly_of(event)
-        yield f"Windows reported at {event.time} (SideBySide, event {event.id})" + (f": {wanted}" if wanted else "")
+        yield f"Windows reported at {event.when} (SideBySide, event {event.id})" + (f": {wanted}" if wanted else "")
 
 
 def _only_logged(evidence: Evidence) -> Iterator[Finding]:

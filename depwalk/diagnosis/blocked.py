@@ -200,7 +200,7 @@ def _events(evidence: Evidence, path: str, identifiers: Sequence[int]) -> list[E
 
 def _told(event: Event) -> str:
     action = _ACTIONS.get(event.field("Action ID"), "")
-    return f"event {event.id} of {event.log} at {event.time} names it{action and f': {action}'}"
+    return f"event {event.id} of {event.log} at {event.when} names it{action and f': {action}'}"
 
 
 def _unread(evidence: Evidence) -> Iterator[str]:

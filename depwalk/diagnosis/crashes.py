@@ -188,7 +188,7 @@ def _reported(evidence: Evidence, exit_code: int) -> Iterable[str]:
         values = [value for _, value in event.data]
         if event.provider == events.CRASH and len(values) > _OFFSET and _hex(values[_CODE]) == exit_code:
             yield (
-                f"Windows reported at {event.time} (event {event.id}): {values[0]} failed in {values[_MODULE]} "
+                f"Windows reported at {event.when} (event {event.id}): {values[0]} failed in {values[_MODULE]} "
                 f"{values[_MODULE + 1]} at offset 0x{_hex(values[_OFFSET]):X}"
             )
             return

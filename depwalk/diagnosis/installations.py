@@ -127,7 +127,7 @@ def _defender(path: str, evidence: Evidence) -> list[Event]:
 def _told(event: Event) -> str:
     did = "found" if event.id == _FOUND else "acted on"
     threat = event.field("Threat Name") or "it"
-    return f"{event.time}: Microsoft Defender {did} {threat} (event {event.id})"
+    return f"{event.when}: Microsoft Defender {did} {threat} (event {event.id})"
 
 
 def _explained(finding: Finding, evidence: Evidence) -> Finding:

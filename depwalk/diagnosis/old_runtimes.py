@@ -170,7 +170,7 @@ def _reported(evidence: Evidence, exit_code: int | None) -> Iterator[tuple[str, 
         alike = len(values) > _CODE and values[_CODE].lower().endswith(f"{exit_code or 0:08x}")
         if event.provider == events.CRASH and alike:
             module = " ".join(values[_MODULE : _MODULE + 2])  # and its version
-            yield values[_MODULE].lower(), f"Windows reported at {event.time} (event {event.id}) a crash in {module}"
+            yield values[_MODULE].lower(), f"Windows reported at {event.when} (event {event.id}) a crash in {module}"
             return
 
 

@@ -144,7 +144,7 @@ def _cause(cause: Cause, what: str, width: int, *, everything: bool, several: bo
     if everything:
         for file in list(cause.files.values())[1:]:
             yield Line(f"    {shown(file.path)}")
-    yield from remedy_lines(cause.finding.remedy, width, shorter=not everything)
+    yield from remedy_lines(cause.finding.remedy, width, shorter=0 if everything else 1)
 
 
 def _effect(cause: Cause, what: str) -> str:
