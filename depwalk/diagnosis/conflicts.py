@@ -266,7 +266,10 @@ def _remedy(taken: Module, importer: Module, better: Copy, evidence: Evidence) -
     if is_foreign(taken, evidence):
         return _of_a_program(taken, better, evidence)
     if taken.status == "system":
-        return _first(better, "The copy that is taken is a part of Windows and stays:")
+        text = (
+            "The copy that is taken is a part of Windows and stays: load the right copy before the import, in Python:"
+        )
+        return Remedy(text, _load(better))
     if is_loaded_before(taken):
         mine = whose(better.path, evidence)
         first, then = "the package that brings the right copy", "the one whose copy is taken"
@@ -295,14 +298,14 @@ def _of_a_program(taken: Module, better: Copy, evidence: Evidence) -> Remedy:
     if environment is not None and environment.conda and python is not None and python.minor < _OLD_CONDA:
         text += "; until then, in a new prompt:"
         return Remedy(text, "conda env config vars set CONDA_DLL_SEARCH_MODIFICATION_ENABLE=1")
-    return _first(better, f"{text}; until then:") if better.image else Remedy(f"{text}.")
+    if better.image is None:
+        return Remedy(f"{text}.")
+    return Remedy(f"{text}; until then, first in Python:", _load(better))
 
 
-def _first(better: Copy, text: str) -> Remedy:
+def _load(better: Copy) -> str:
     """What a process has loaded by its full path answers to its name from then on (windows-loader 1.4)."""
-    return Remedy(
-        f"{text} load the right copy before the import, in Python:", f"import ctypes; ctypes.WinDLL({better.path!r})"
-    )
+    return f"import ctypes; ctypes.WinDLL({better.path!r})"
 
 
 def _older(taken: Module, importer: Module, newer: Copy, evidence: Evidence) -> Finding:

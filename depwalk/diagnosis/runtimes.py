@@ -285,12 +285,9 @@ def supply(evidence: Evidence, supplier: Runtime, names: Sequence[str] = ()) -> 
         and _covers("pip", names, supplier, evidence)
     ):
         package = tables.table("runtimes.toml")["pip"]["package"]
-        text = (
-            f"Let an administrator install {supplier.name}, or put these DLLs beside this python.exe if it is your own:"
-        )
-        return Remedy(
-            text, f'"{own.executable}" -m pip install {package}', supplier.url
-        )  # not into an environment of it
+        text = f"Let an administrator install {supplier.name}; or, if this Python is your own:"
+        command = f'"{own.executable}" -m pip install {package}'  # not into an environment of it
+        return Remedy(text, command, supplier.url)
     return _by_administrator(evidence, install(supplier))
 
 

@@ -20,10 +20,10 @@ def remedy_lines(remedy: Remedy | None, width: int, *, shorter: int = 0) -> list
     """
     if remedy is None:
         return []
-    text = _SENTENCE.split(remedy.text)[0] if shorter and remedy.text[-1] != ":" else remedy.text
+    text = _SENTENCE.split(remedy.text)[0] if shorter and not remedy.text.endswith(":") else remedy.text
     lines = [*wrap(f"What to do: {text}", width, "  ", "    ")]
     whole = [shown(one) for one in (remedy.command, remedy.url) if one][: 1 if shorter > 1 else 2]
-    if whole and (text[-1] == "." or (text[-1] == ":" and len(whole) == 1)):  # nothing may stand behind a command
+    if whole and text.endswith("." if len(whole) > 1 else (".", ":")):  # nothing may stand behind a command
         beside = f"{lines[-1].text[:-1]}: {whole[-1]}"
         if columns(beside) <= width:
             lines[-1] = Line(beside)

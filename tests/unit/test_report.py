@@ -266,6 +266,10 @@ def test_a_link_goes_before_facts_and_a_command_before_a_link(gone: Result) -> N
     assert (INSTALL.url in shown, INSTALL.command in shown) == (False, True)
 
 
+def test_a_command_without_words_is_told(gone: Result) -> None:
+    assert "    winget install It" in told(gone, message="a.dll is missing.", remedy=replace(INSTALL, text=""))
+
+
 def test_nothing_stands_behind_a_command(gone: Result) -> None:
     remedy = replace(INSTALL, text="Install it:")
     assert told(gone, message="a.dll is missing.", remedy=remedy)[-2:] == [
