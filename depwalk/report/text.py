@@ -40,6 +40,7 @@ _PROOFS = {
 _TAGS = {"loader": "seen here", "static": "", "inferred": "concluded, not seen"}  # the same in short
 _LINES = 5  # of a cause, if nobody asks for more: what one takes in at a glance
 _FACT = ("  - ", "    ")  # what goes before the lines of one
+_CUT = " ... (see -v)"
 _PROSE = 100  # columns: longer lines are hard to read
 _STYLES = {"error": "bad", "warning": "warn", "note": ""}
 
@@ -207,18 +208,20 @@ def _finding(finding: Finding, width: int, *, verbose: bool) -> Iterator[Line]:
 
 
 def _fitting(facts: Sequence[str], room: int, width: int) -> list[Line]:
-    """The first facts, as many as fit into some lines."""
+    """The first facts, as many as fit into some lines; of the next one its beginning, or how many are left."""
     found: list[Line] = []
-    told = 0
-    for fact in facts:
+    for number, fact in enumerate(facts):
         lines = [*wrap(fact, width, *_FACT)]
-        if len(found) + len(lines) > room:
-            break
-        found += lines
-        told += 1
-    left = f"; {len(facts) - told} more with -v"
-    if found and told < len(facts) and columns(found[-1].text + left) <= width:
-        found[-1] = Line(found[-1].text + left)
+        if len(found) + len(lines) <= room:
+            found += lines
+            continue
+        begun = [*wrap(fact, width - len(_CUT), *_FACT)][: max(room - len(found), 0)]
+        if begun and columns(begun[-1].text) > width // 2:  # more of it than what kind of fact it is
+            return [*found, *begun[:-1], Line(begun[-1].text.rstrip(" ;,") + _CUT)]
+        left = f"; {len(facts) - number} more with -v"
+        if found and columns(found[-1].text + left) <= width:
+            found[-1] = Line(found[-1].text + left)
+        break
     return found
 
 

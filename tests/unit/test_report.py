@@ -241,9 +241,14 @@ def test_a_cause_is_told_in_five_lines_and_says_how_many_facts_are_left(gone: Re
     ]
 
 
-def test_a_fact_that_does_not_fit_is_left_out_with_those_behind_it(gone: Result) -> None:
-    shown = told(gone, message="a.dll is missing.", evidence=("a word " * 30, "2"), remedy=INSTALL)
-    assert [line for line in shown if line.startswith("  - ")] == []
+def test_of_a_fact_that_does_not_fit_the_beginning_is_told(gone: Result) -> None:
+    shown = told(gone, message="a.dll is missing.", evidence=("1", "two words " * 30, "3"), remedy=INSTALL)
+    assert shown[1:3] == ["  - 1", f"  - {'two words ' * 6}two ... (see -v)"]
+
+
+def test_near_miss_a_path_is_never_told_in_part(gone: Result) -> None:
+    shown = told(gone, message="a.dll is missing.", evidence=("1", "2", f"searched: C:\\{'x' * 90}"), remedy=INSTALL)
+    assert shown[1:3] == ["  - 1", "  - 2; 1 more with -v"]
 
 
 def test_where_there_is_no_room_the_first_sentence_tells_what_to_do(gone: Result) -> None:
