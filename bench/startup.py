@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     Environment = dict[str, str]
 
 BIG_FILE = "tensorflow-2.0.0-cp37-win_amd64/tensorflow_core/python/_pywrap_tensorflow_internal.pyd"
-NOTHING, HELP, CHECK = "python -c pass", "python -m depwalk --help", "python -m depwalk FILE"
+NOTHING, MODULE = "python -c pass", "python -m __future__"  # a module that does nothing: what -m costs by itself
+HELP, CHECK = "python -m depwalk --help", "python -m depwalk FILE"
 AIM = 0.25  # seconds, CHECK
 ANSWERED = (0, 1, 3)  # exit statuses: loads, fails, not known
 DIGEST_RUNS = 5
@@ -46,6 +47,7 @@ def commands(file: str) -> dict[str, list[str]]:
     depwalk = ["-m", "depwalk"]
     return {
         NOTHING: ["-c", "pass"],
+        MODULE: ["-m", "__future__"],
         HELP: [*depwalk, "--help"],
         CHECK: [*depwalk, file, "--no-load", "--windows", "10", "--python", "3.7"],
     }

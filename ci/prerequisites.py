@@ -12,8 +12,8 @@ from steps import progress, run_logged
 
 # A program that the bed needs, and Debian's package of it.
 BED_TOOLS = {"debootstrap": "debootstrap", "unshare": "util-linux", "mount": "mount", "chroot": "coreutils"}
-# The same for tests/browser, which skip themselves where there is none.
-BROWSER_TOOLS = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+# The same for tests that skip themselves where there is none: tests/browser, and completion in a real zsh.
+BROWSER_TOOLS = {"chromium": "chromium", "chromedriver": "chromium-driver", "zsh": "zsh"}
 LINUX_X64 = sys.platform == "linux" and os.uname().machine == "x86_64"
 
 

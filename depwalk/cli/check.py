@@ -8,9 +8,8 @@ import sys
 from functools import partial
 
 from depwalk import choices
+from depwalk.cli import COMMANDS, output
 from depwalk.cli import options as shared
-from depwalk.cli import output
-from depwalk.cli.parser import COMMANDS
 
 TYPE_CHECKING = False  # typing has the same, and takes a fifth of the start to import
 

@@ -7,8 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from depwalk import choices
-from depwalk.cli import parser_of
-from depwalk.cli.parser import COMMANDS
+from depwalk.cli import COMMANDS, parser_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

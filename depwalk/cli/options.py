@@ -94,7 +94,9 @@ def add_output_options(parser: argparse.ArgumentParser, *, verbose: bool = True)
     group.add_argument("--all", action="store_true", help=everything)
     group.add_argument("-q", "--quiet", action="store_true", help="the verdict only, in one line")
     if verbose:
-        group.add_argument("-v", "--verbose", action="store_true", help="also by which rule each file was found")
+        group.add_argument(
+            "-v", "--verbose", action="store_true", help="also all facts, and by which rule each file was found"
+        )
     add_help(group)
 
 
@@ -108,8 +110,7 @@ def add_format(group: argparse._ActionsContainer, formats: tuple[str, ...]) -> N
 def add_help(group: argparse._ActionsContainer) -> None:
     """What every command has."""
     group.add_argument("-h", "--help", action="help", help="this")
-    version = f"depwalk {__version__}"
-    group.add_argument("--version", action="version", version=version, help=f"that of depwalk: {__version__}")
+    group.add_argument("--version", action="version", version=f"depwalk {__version__}", help="that of depwalk")
 
 
 def choice(options: argparse.Namespace) -> Choice:

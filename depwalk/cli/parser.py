@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from depwalk import choices
+from depwalk.cli import HELP_COLUMNS, columns
 
 TYPE_CHECKING = False  # typing has the same, and takes a fifth of the start to import
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-COMMANDS = ("scan", "run", "cpu")  # the first word; what is none of them is a target
-_WIDEST = 100  # columns: longer lines are hard to read
 _INDENT = 23  # columns, of what is said of an option
 
 
@@ -22,7 +20,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
     """An option in one line: its value is named once, and what is said of it begins early."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=_INDENT, width=min(_columns(), _WIDEST) - 2)
+        super().__init__(prog, max_help_position=_INDENT, width=min(columns(), HELP_COLUMNS) - 2)
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         names = ", ".join(action.option_strings)
@@ -65,17 +63,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]  # argparse has a narrower type than its code
         """Print one line and end with the documented status."""
         self.exit(choices.USAGE, f"depwalk: {message}\nTry: python -m {self.prog} --help\n")
-
-
-def _columns() -> int:
-    """Of the terminal, else 80. shutil says it, too, and takes a tenth of the whole start to import."""
-    given = os.environ.get("COLUMNS", "")
-    if given.isdecimal() and int(given) > 0:
-        return int(given)
-    try:
-        return os.get_terminal_size(1).columns or 80
-    except OSError:
-        return 80
 
 
 def _before_separator(words: Sequence[str]) -> Sequence[str]:

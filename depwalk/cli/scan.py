@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from depwalk.bulk.rows import Row
     from depwalk.bulk.summary import Summary
     from depwalk.cli.parser import Parser
+    from depwalk.report.lines import Line
 
 USAGE = "PATH... [options]"
 DESCRIPTION = """\
@@ -127,9 +128,13 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
         finished = _follow(scan, summary, database, writer)
         if database is not None:
             database.finish("complete" if finished else "interrupted")
-        status = output.deliver(lambda: _report(summary, options, writer, finished=finished), options.output)
+        compares = database is not None and before is not None
+        in_a_line = compares and options.quiet and writer is None  # the verdict stands in that of the comparison
+        status = choices.LOADS
+        if not in_a_line:
+            status = output.deliver(lambda: _report(summary, options, writer, finished=finished), options.output)
         if database is not None and before is not None:
-            _, told = _show_comparison(database, before, run, options)
+            _, told = _show_comparison(database, before, run, options, summary if in_a_line else None)
             status = status or told
     if options.write_baseline:
         from depwalk.bulk.policy import written_baseline
@@ -217,14 +222,18 @@ def _run_before(options: argparse.Namespace, database: Database | None, but: int
     return int(options.since)
 
 
-def _show_comparison(database: Database, before: int, after: int, options: argparse.Namespace) -> tuple[bool, int]:
-    """Print what has changed; whether anything broke, and the exit status of the printing."""
+def _show_comparison(
+    database: Database, before: int, after: int, options: argparse.Namespace, summary: Summary | None = None
+) -> tuple[bool, int]:
+    """Print what has changed, behind the verdict of a `summary`; whether anything broke, and the status of printing."""
     found = database.compare(before, after)
-    status = output.deliver(lambda: _print_comparison(found, before, after, options), options.output)
+    status = output.deliver(lambda: _print_comparison(found, before, after, options, summary), options.output)
     return bool(found.broke or found.new_failures), status
 
 
-def _print_comparison(found: Comparison, before: int, after: int, options: argparse.Namespace) -> None:
+def _print_comparison(
+    found: Comparison, before: int, after: int, options: argparse.Namespace, summary: Summary | None
+) -> None:
     if options.format == "json":
         from depwalk.report import comparison as report
 
@@ -233,9 +242,19 @@ def _print_comparison(found: Comparison, before: int, after: int, options: argpa
         from depwalk.cli.terminal import Terminal
         from depwalk.report import comparison as report
 
-        terminal = Terminal(options.output, append=bool(options.paths))
+        terminal = Terminal(options.output, append=bool(options.paths) and summary is None)
         page = report.render(found, before, after, width=terminal.width, everything=options.all)
-        terminal.show([line for line in page if line.text][:1] if options.quiet else page)
+        terminal.show([_in_a_line(report.headline(found, before, after), summary)] if options.quiet else page)
+
+
+def _in_a_line(compared: str, summary: Summary | None) -> Line:
+    from depwalk.report import summary as report
+    from depwalk.report.lines import Line
+
+    if summary is None:
+        return Line(compared, "head")
+    verdict = report.verdict(summary)
+    return verdict._replace(text=f"{verdict.text}. {compared}")
 
 
 def _report(summary: Summary, options: argparse.Namespace, writer: _Lines | _Rows | None, *, finished: bool) -> None:

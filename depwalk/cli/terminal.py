@@ -68,7 +68,9 @@ class Terminal:
 
         console = Console(highlight=False, soft_wrap=True)
         for line in lines:
-            console.print(Text(_encodable(line.text), style=_STYLES.get(line.style, "")))
+            text = Text(_encodable(line.text))
+            text.stylize(_STYLES.get(line.style, ""), 0, line.styled)
+            console.print(text)
 
 
 @contextmanager

@@ -147,7 +147,7 @@ def _incomplete(evidence: Evidence) -> Iterable[Finding]:
             "analysis-incomplete",
             "warning",
             module.name,
-            f"It is {module.reason}, which {evidence.importer(module)} needs.",
+            f"{evidence.importer(module)} needs {module.name}, and it is {module.reason}.",
             needed_by=evidence.importer(module),
             evidence=evidence.chain(module),
             remedy=Remedy("Run depwalk on the Windows in question, which knows."),

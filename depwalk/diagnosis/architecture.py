@@ -22,7 +22,7 @@ def wrong_architecture(evidence: Evidence) -> Iterable[Finding]:
     """`wrong-architecture`: the file itself, or the only copy of a DLL, is for another processor architecture."""
     roots = [evidence.graph.root] if evidence.graph.root.status == "wrong-architecture" else []
     for module in [*roots, *evidence.problems("wrong-architecture")]:
-        own = _BITS.get(module.image.architecture, module.image.architecture) if module.image else "of another kind"
+        own = _kind(module)
         owner = wheel.distribution_of(module.path) if module.path else None
         if owner and evidence.built_for and evidence.target.architecture in owner.architectures:
             yield wheels.packed_wrongly(module, owner, own, evidence)
@@ -30,9 +30,16 @@ def wrong_architecture(evidence: Evidence) -> Iterable[Finding]:
             yield _wrong(module, own, owner, evidence)
 
 
+def _kind(module: Module) -> str:
+    """For what processor a file is."""
+    found = module.image.architecture if module.image else ""
+    return _BITS.get(found, f"for another kind of processor ({found})" if found else "for another kind of processor")
+
+
 def _wrong(module: Module, own: str, owner: Distribution | None, evidence: Evidence) -> Finding:
     target = evidence.target
     process = _BITS.get(target.architecture, target.architecture)
+    known = own in _BITS.values()
     subject = "" if module.id == 0 else f", and it is the only {module.name} that is found"
     what = owner.name if owner else "the package" if module.id == 0 else module.name
     return Finding(
@@ -50,7 +57,7 @@ def _wrong(module: Module, own: str, owner: Distribution | None, evidence: Evide
             *evidence.chain(module),
         ),
         remedy=Remedy(
-            f"Install the {target.architecture} build of {what}, or use a Python that is {own}.",
+            f"Install the {target.architecture} build of {what}" + (f", or use a Python for {own}." if known else "."),
             _command(owner, evidence) if owner and target.python else "",
         ),
     )

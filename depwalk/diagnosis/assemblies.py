@@ -32,17 +32,19 @@ def _finding(evidence: Evidence, module: Module, assembly: str, *, logged: bool 
     wine = evidence.target.windows.emulator is not None
     is_error = not (wine or module.delayed)
     debug = runtimes.is_assembly_for_developers(assembly)
-    which = "a debug runtime that only Visual Studio has" if debug else "which is not installed"
+    what = f"{assembly}, a debug runtime that only Visual Studio has"
+    if not debug:
+        what = f"the side-by-side assembly {assembly}, a set of DLLs that is not installed"
     return Finding(
         "side-by-side",
         "error" if is_error else "warning",
         assembly,
-        f"The manifest of {module.name} asks for the side-by-side assembly {assembly}, {which}.",
+        f"{module.name} needs {what}.",
         needed_by=module.name,
         evidence=(
             *((f"file: {module.path}",) if module.path else ()),
             *_logged(evidence, module),
-            "a DLL of the same name in a searched directory does not count",
+            "its manifest asks for it: a DLL of the same name in a searched directory does not count",
             *evidence.chain(module),
         ),
         remedy=_remedy(evidence, module, assembly),
@@ -77,7 +79,7 @@ def _events(evidence: Evidence, module: Module) -> list[Event]:
 def _logged(evidence: Evidence, module: Module) -> Iterator[str]:
     for event in _events(evidence, module)[:1]:
         wanted = _assembly_of(event)
-        yield f"Windows reported at {event.time} (SideBySide, event {event.id})" + (f": {wanted}" if wanted else "")
+        yield f"Windows reported at {event.when} (SideBySide, event {event.id})" + (f": {wanted}" if wanted else "")
 
 
 def _only_logged(evidence: Evidence) -> Iterator[Finding]:

@@ -105,7 +105,7 @@ def access_denied(evidence: Evidence) -> Iterable[Finding]:
 def _unreadable(module: Module) -> tuple[str, Remedy]:
     path = module.path or module.name
     if files.is_directory(path):
-        message = f"{module.name} is a folder, and a DLL of that name is needed: {path}."
+        message = f"{module.name} is a folder, and a DLL of that name is needed."
         return message, Remedy("Rename or move that folder, and reinstall the package that the DLL belongs to.")
     return _store(module) or (
         f"{module.name} cannot be read: {module.reason}.",
@@ -132,8 +132,8 @@ def _denied(evidence: Evidence, module: Module, code: int) -> tuple[str, Remedy]
         return (
             f"The content of {module.name} is not on this disk: a cloud program such as OneDrive did not fetch it.",
             Remedy(
-                "Start the cloud program and let it always keep this folder on the device, or move the environment to "
-                "a folder that no cloud program looks after."
+                "Let the cloud program always keep this folder on the device, or move the environment to another "
+                "folder."
             ),
         )
     if code == _IN_USE:
@@ -146,8 +146,8 @@ def _denied(evidence: Evidence, module: Module, code: int) -> tuple[str, Remedy]
     return _store(module) or (
         f"Windows lets this user read {module.name}, but does not let it be loaded ({loader.describe(code)['text']}).",
         Remedy(
-            f"Give the account that runs Python the right to read and execute {path}, and look whether an antivirus "
-            "program or a policy of this machine names the file."
+            "Give the account that runs Python the right to read and execute this file. If it has that, look whether "
+            "an antivirus program or a policy of this machine names the file."
         ),
     )
 
@@ -160,8 +160,8 @@ def _by_policy(evidence: Evidence, module: Module, code: int, events: Sequence[E
         return (
             f"Smart App Control, which lets only signed and well-known files run, blocked {module.name}.",
             Remedy(
-                "Smart App Control has no exceptions for single files: use a version of the package whose files are "
-                "signed or better known, and report the block to its authors. It may let the same file pass later."
+                "Use a version of the package whose files are signed or better known: Smart App Control has no "
+                "exceptions for single files. Report the block to the authors; the same file may be let pass later."
             ),
         )
     if any(event.id == _APPLOCKER for event in events):
@@ -170,11 +170,10 @@ def _by_policy(evidence: Evidence, module: Module, code: int, events: Sequence[E
         who = "Windows lets this process load only files with a digital signature that it accepts, and refused"
     else:
         who = "A policy of this machine, which says what programs may run, blocked"
-    place = module.path or module.name
     remedies = {
-        True: f"Allow {place} (by its signer or its hash) in the policy, if you trust the package.",
-        False: f"Ask the administrator of this machine to allow {place}.",
-        None: f"Ask whoever administers this machine to allow {place}.",
+        True: "Allow this file (by its signer or its hash) in the policy, if you trust the package.",
+        False: "Ask the administrator of this machine to allow this file.",
+        None: "Ask whoever administers this machine to allow this file.",
     }
     return f"{who} {module.name}.", Remedy(remedies[evidence.host.administrator])
 
@@ -183,12 +182,12 @@ def _by_antivirus(evidence: Evidence, module: Module, events: Sequence[Event]) -
     threat = next((event.field("Threat Name") for event in events if event.field("Threat Name")), "")
     who = "Microsoft Defender" if events else "An antivirus program"
     what = f" as {threat}" if threat else ""
-    owner = "" if evidence.host.administrator is not False else ", or ask the administrator of this machine,"
+    owner = "" if evidence.host.administrator is not False else ", or ask the administrator of this machine to"
     return (
         f"{who} blocked {module.name}{what}.",
         Remedy(
-            "Look first whether the package is the real one. If it is, restore the file from the protection history of "
-            f"the antivirus program{owner} and report the false alarm to its makers and to the authors of the package."
+            "If the package is the real one, restore the file from the protection history of the antivirus "
+            f"program{owner}. Report the false alarm to its makers and to the authors of the package."
         ),
     )
 
@@ -201,7 +200,7 @@ def _events(evidence: Evidence, path: str, identifiers: Sequence[int]) -> list[E
 
 def _told(event: Event) -> str:
     action = _ACTIONS.get(event.field("Action ID"), "")
-    return f"event {event.id} of {event.log} at {event.time} names it{action and f': {action}'}"
+    return f"event {event.id} of {event.log} at {event.when} names it{action and f': {action}'}"
 
 
 def _unread(evidence: Evidence) -> Iterator[str]:
@@ -228,7 +227,10 @@ _ZONES = {3: " (the internet)", 4: " (a restricted site)"}
 
 
 def _out_of_memory(evidence: Evidence, module: Module, code: int) -> tuple[str, Remedy]:
-    message = f"Windows had not enough memory left to load {module.name}: {loader.describe(code)['text']}."
+    why = loader.describe(code)["text"]
+    message = (
+        f"Windows had not enough memory left to load {module.name}{'' if why == 'not enough memory' else f': {why}'}."
+    )
     if evidence.target.architecture == "x86":
         return message, Remedy(
             "Close programs, or use a 64-bit Python: a 32-bit process has at most 4 GB for everything."

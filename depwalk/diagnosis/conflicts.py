@@ -87,15 +87,14 @@ def better_copy(edges: Sequence[Edge], taken: Module, evidence: Evidence) -> Fin
     if better is None:
         return None
     loaded, foreign = is_loaded_before(taken), is_foreign(taken, evidence)
-    intruder = ", which another program put into System32," if foreign else ""
+    which = "the one in System32, of another program," if foreign else "the copy that is taken"
     wine = evidence.target.windows.emulator is not None
     rest = [copy for copy in others if copy is not better]
     return Finding(
         "already-loaded" if loaded else "shadowed",
         "warning" if wine else "error",
         taken.name,
-        f"{importer.name} needs {edges[0].unresolved[0]} of {taken.name}; the copy that is taken{intruder} lacks it, "
-        "another one has it.",
+        f"{importer.name} needs {named(edges[0].unresolved[0])} of {taken.name}; {which} lacks it, another has it.",
         needed_by=importer.name,
         evidence=(
             *taken_facts(taken, evidence),
@@ -152,8 +151,8 @@ def openmp_twice(evidence: Evidence) -> Iterator[Finding]:
         needed_by=next((evidence.importer(found) for found in evidence.graph.modules if found.name == name), ""),
         evidence=(*(f"loaded: {path}{version_of(read(path))}{of_whom(path, evidence)}" for path in paths), *said[:1]),
         remedy=Remedy(
-            "Let one source bring it: reinstall the packages to which these files belong from one place, all with "
-            "conda or all with pip, in versions of the same time; or use them in separate processes."
+            "Reinstall the packages that brought them from one source, all with conda or all with pip. If that does "
+            "not help, use them in separate processes."
         ),
         proof="loader" if said else "static",
     )
@@ -166,7 +165,8 @@ def taken_facts(taken: Module, evidence: Evidence) -> Iterator[str]:
     """Which copy is taken, by which rule, and whose it is."""
     rule = taken.rule.name if taken.rule else "its full path"
     why = "the process has loaded it before" if is_loaded_before(taken) else f"it is found first, by the rule: {rule}"
-    yield f"taken: {taken.path}{version_of(taken.image)}{of_whom(taken.path, evidence)}, because {why}"
+    yield f"taken: {taken.path}{version_of(taken.image)}{of_whom(taken.path, evidence)}"
+    yield why
     yield from foreign_facts(taken, evidence)
 
 
@@ -186,7 +186,13 @@ def copy_facts(others: Iterable[Copy], edges: Sequence[Edge], evidence: Evidence
 def by_number(edges: Sequence[Edge]) -> Iterator[str]:
     """An import by ordinal fits only a DLL that keeps its numbers."""
     if edges[0].unresolved[0].startswith("#"):
-        yield "it is imported by its number (ordinal), and numbers differ between builds: the loader answers 182"
+        number = edges[0].unresolved[0]
+        yield f"imported by number (ordinal), as {number}: numbers differ between builds; the loader answers 182"
+
+
+def named(symbol: str) -> str:
+    """A function as it is told: one that is imported by its number (ordinal) has no name."""
+    return f"function number {symbol[1:]}" if symbol.startswith("#") else symbol
 
 
 def is_loaded_before(taken: Module) -> bool:
@@ -261,18 +267,27 @@ def _remedy(taken: Module, importer: Module, better: Copy, evidence: Evidence) -
     if is_foreign(taken, evidence):
         return _of_a_program(taken, better, evidence)
     if taken.status == "system":
-        return _first(better, f"{path} is a part of Windows and stays as it is:")
+        text = (
+            "The copy that is taken is a part of Windows and stays: load the right copy before the import, in Python:"
+        )
+        return Remedy(text, _load(better))
     if is_loaded_before(taken):
-        text = f"Import the package that brings {better.path} before the one that brings {path}, or update the latter."
+        mine = whose(better.path, evidence)
+        first, then = "the package that brings the right copy", "the one whose copy is taken"
+        if mine and theirs:
+            first, then = mine.name, theirs.name
+        text = f"Import {first} before {then}, or update the latter."
     elif theirs and mine and theirs.installer == "conda" and mine.installer != "conda":
-        text = f"{path} is conda's: install {mine.name} with conda too, or use it in an environment without conda."
-        return Remedy(text)
+        return Remedy(
+            f"Install {mine.name} with conda too, or use it in an environment without conda: the copy that is taken "
+            "is conda's."
+        )
     elif better.place.system:
-        text = f"{importer.name} needs Windows' own {taken.name}: take the directory of {path} off the search."
+        text = f"Take this directory off the search, so that Windows' own file is found: {os.path.dirname(path)}"
     elif taken.rule is not None and taken.rule.name == "PATH":
-        text = f"Take {os.path.dirname(path)} off PATH, or put {better.place.path} before it."
+        text = f"Take this directory off PATH, or put that of the right copy before it: {os.path.dirname(path)}"
     else:
-        text = f"Update or remove what {path} belongs to, or take its directory off the search."
+        text = f"Update or remove what this copy belongs to: {path}"
     return Remedy(text, update([theirs] if theirs else [], evidence))
 
 
@@ -280,18 +295,18 @@ def _of_a_program(taken: Module, better: Copy, evidence: Evidence) -> Remedy:
     """The program keeps its file, in a version that fits; until then the right copy goes first."""
     environment, python = evidence.target.environment, evidence.target.python
     rights = " as administrator" if evidence.host.administrator is False else ""
-    text = f"Update or uninstall{rights} the program that put {taken.path} there{owner(taken)}."
+    text = f"Update or uninstall{rights} the program that put this copy there{owner(taken)}"
     if environment is not None and environment.conda and python is not None and python.minor < _OLD_CONDA:
-        text += " Until then, let conda's Python search its own directories first, and start a new prompt:"
+        text += "; until then, in a new prompt:"
         return Remedy(text, "conda env config vars set CONDA_DLL_SEARCH_MODIFICATION_ENABLE=1")
-    return _first(better, f"{text} Until then,") if better.image else Remedy(text)
+    if better.image is None:
+        return Remedy(f"{text}.")
+    return Remedy(f"{text}; until then, first in Python:", _load(better))
 
 
-def _first(better: Copy, text: str) -> Remedy:
+def _load(better: Copy) -> str:
     """What a process has loaded by its full path answers to its name from then on (windows-loader 1.4)."""
-    return Remedy(
-        f"{text} load the right copy before the import, in Python:", f"import ctypes; ctypes.WinDLL({better.path!r})"
-    )
+    return f"import ctypes; ctypes.WinDLL({better.path!r})"
 
 
 def _older(taken: Module, importer: Module, newer: Copy, evidence: Evidence) -> Finding:

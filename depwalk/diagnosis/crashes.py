@@ -33,7 +33,7 @@ _MODULE, _CODE, _OFFSET = 3, 6, 7  # fields of an event of Application Error
 _RUNTIMES = ("ntdll.", "kernel32.", "kernelbase.", "ucrtbase", "vcruntime", "msvcp", "msvcr", "win32u.", "concrt")
 
 _UNPROVEN = Remedy(
-    "Run depwalk again with -v, and report what it prints: this failure is not explained by the files alone.",
+    "Run depwalk again with -v, and report what it prints: the files alone do not explain this failure.",
 )
 
 
@@ -188,7 +188,7 @@ def _reported(evidence: Evidence, exit_code: int) -> Iterable[str]:
         values = [value for _, value in event.data]
         if event.provider == events.CRASH and len(values) > _OFFSET and _hex(values[_CODE]) == exit_code:
             yield (
-                f"Windows reported at {event.time} (event {event.id}): {values[0]} failed in {values[_MODULE]} "
+                f"Windows reported at {event.when} (event {event.id}): {values[0]} failed in {values[_MODULE]} "
                 f"{values[_MODULE + 1]} at offset 0x{_hex(values[_OFFSET]):X}"
             )
             return
@@ -213,14 +213,14 @@ def _words(load: LoadTrace) -> Iterable[str]:
 def _hung(evidence: Evidence, module: Module, load: LoadTrace, facts: tuple[str, ...]) -> Finding:
     name = module.name
     remedy = Remedy(
-        "Try a longer --timeout; if that does not help, code of this DLL waits for something that never comes: "
+        "Try a longer --timeout. If that does not help, code of this DLL waits for something that never comes: "
         "install another version of its package, and report this to its authors."
     )
     if evidence.imported is not None:  # the program may be what makes it wait
         remedy = Remedy(
-            f"Run depwalk on {module.path or name} itself. If it loads there, import the package at the start of the "
-            "program and in its main thread, before other threads begin; if it hangs there too, report this to its "
-            "authors."
+            "Look whether this file loads by itself. If it does, import the package at the start of the program and in "
+            "its main thread, before other threads begin; if not, report this to its authors.",
+            f'python -m depwalk "{module.path or name}"',
         )
     return Finding(
         "hang-on-load",
@@ -257,7 +257,7 @@ def _refused(name: str, code: int, facts: tuple[str, ...]) -> Finding:
     is_exception = code >= _LOWEST_EXCEPTION
     finding = row.get("finding") or ("crash-on-load" if is_exception else "analysis-incomplete")
     shown = f"0x{code:08X}" if is_exception else str(code)
-    what = row.get("text", "the loader gave no reason that is known")
+    what = row.get("text", "depwalk does not know this code")
     return Finding(
         finding,
         "error",
@@ -278,9 +278,9 @@ _REMEDIES = {
         "Install the redistributable with the assembly that Windows reported (Application log, SideBySide, event 33)."
     ),
     "init-failed": Remedy(
-        "Code of this DLL gave up. Install another version of its package, and report this to its authors."
+        "Install another version of its package, and report this to its authors: code of this DLL gave up."
     ),
     "crash-on-load": Remedy(
-        "Code of this DLL crashed. Install another version of its package, and report this to its authors."
+        "Install another version of its package, and report this to its authors: code of this DLL crashed."
     ),
 }

@@ -120,7 +120,7 @@ def _beside(module: Module, evidence: Evidence) -> Iterator[Place]:
         directory = os.path.dirname(importer.path)
         if importer.image.dependent_load_flags & SEARCH_FLAGS and evidence.target.windows.emulator is None:
             text = f"Use a build of {importer.name} without /DEPENDENTLOADFLAG, or load {module.name} first."
-            why = f"{importer.name} is linked with DependentLoadFlags, which restrict the search for its own imports"
+            why = f"{importer.name} is linked with DependentLoadFlags, which restrict the search for what it needs"
             yield Place(directory, why, Remedy(text))
         elif importer.id == evidence.graph.root.id:
             why = "LoadLibrary without flags leaves out the directory of the file it loads"
@@ -146,7 +146,7 @@ def _of_the_python_inside(evidence: Evidence) -> Iterator[Place]:
     for path in evidence.target.loaded:
         directory = os.path.dirname(path)
         if build_of_dll(os.path.basename(path)) is not None and _key(directory) != _key(program):
-            why = f"it is that of the Python inside the program, and only that of the program itself, {program}, is"
+            why = f"only the directory of the program is, {program}, not that of the Python inside it"
             yield Place(directory, why, add(directory, evidence), own=True)
 
 
@@ -156,7 +156,7 @@ def _of_the_package(module: Module, evidence: Evidence) -> Iterator[Place]:
         evidence.asked[_package] = _package(evidence)
     beside, folders = evidence.asked[_package]
     yield from beside
-    why = f"only the directory of {evidence.graph.root.name} itself is, not the others of its package"
+    why = f"only that of {evidence.graph.root.name} itself is, not the others of its package"
     for folder in folders:
         if Directory(folder).find(module.name) is not None:
             yield Place(folder, why, add(folder, evidence))
@@ -173,8 +173,8 @@ def _package(evidence: Evidence) -> tuple[list[Place], Sequence[str]]:
     for library in _libraries(evidence):
         if os.path.basename(library)[: -len(".libs")].replace("-", "_") in {one.replace("-", "_") for one in names}:
             found = add(library, evidence)
-            text = f"Reinstall the package, whose own start should add this directory. {found.text}"
-            why = f"the package does not add it when it is imported, or {root.name} is loaded without the package"
+            why = "its package does not add it, or is not imported"
+            text = "Reinstall the package, or add the directory as follows:"
             beside.append(Place(library, why, Remedy(text, found.command, found.url)))
     return beside, _folders_of(os.path.join(site, top))
 
@@ -219,7 +219,7 @@ def _on_path(module: Module, evidence: Evidence) -> Iterator[Place]:
     python = evidence.target.python
     if python is None or not python.restricts_search:
         return
-    why = f"it is on PATH, which CPython {python.name} does not use for imports (only versions before 3.8 do)"
+    why = "it is on PATH, which CPython does not search for imports since version 3.8"
     for entry in evidence.target.path:
         yield Place(entry, why, told(module.name, entry, on_path=True) or add(entry, evidence))
 

@@ -101,11 +101,11 @@ def _outdated(evidence: Evidence, environment: Environment) -> Finding | None:
         "mixed-environment",
         "warning",
         evidence.graph.root.name,
-        f"The virtual environment {environment.prefix} was made with CPython 3.{made[1]}, and its base "
-        f"{environment.base} is CPython 3.{python.minor} now: its packages are for the former.",
+        f"The packages of the virtual environment {environment.prefix} are for CPython 3.{made[1]}, with which it was "
+        f"made; its Python is {python.name} now.",
         evidence=(f"{os.path.join(environment.prefix, 'pyvenv.cfg')}: {made[0].strip()}", f"loaded by: {python.label}"),
         remedy=Remedy(
-            "Make the virtual environment anew, which empties it, and install its packages again:",
+            "Make the environment anew, which empties it, and install its packages again:",
             f'"{os.path.join(environment.base, "python.exe")}" -m venv --clear "{environment.prefix}"',
         ),
     )
@@ -116,23 +116,26 @@ def _foreign(path: str, environment: Environment, *, shared: bool) -> tuple[str,
 
     `shared`: it does not fit this Python, so that a site which Pythons of one version share counts as another's.
     """
-    install = "and install the package for this Python itself:"
+    install = "Install it for this Python"
     user = environment.user_base
     if user is not None and _is_in(path, user):
-        why = f"it lies in {user}, where `pip install --user` of every Python of this version puts its packages"
-        return (why, f"Start Python with -s, which leaves that directory out, {install}") if shared else None
+        why = f"it lies in {user}, where `pip install --user` puts packages"
+        return (why, f"{install} itself, and start Python with -s:") if shared else None
     if any(_is_in(path, own) for own in (environment.prefix, environment.base, *environment.sites)):
         return None
     for entry in environment.variable("PYTHONPATH").split(";"):
         if entry and _is_in(path, entry):
-            return f"the variable PYTHONPATH names {entry}", f"Take {entry} out of PYTHONPATH, {install}"
+            return f"the variable PYTHONPATH names {entry}", f"{install}, and take that directory off PYTHONPATH:"
     home = environment.variable("PYTHONHOME")
     if home and _is_in(path, home):
-        return f"the variable PYTHONHOME names {home}", f"Remove the variable PYTHONHOME, {install}"
+        return f"the variable PYTHONHOME names {home}", f"{install}, and remove the variable PYTHONHOME:"
     site = site_of(path)
     if site is None:
         return None
-    return f"it lies in {site}, which belongs to another one", f"Take {site} off Python's search path, {install}"
+    return (
+        f"it lies in {site}, which belongs to another one",
+        f"{install}, and take that directory off its path:",
+    )
 
 
 def _two_managers(evidence: Evidence, environment: Environment, errors: Sequence[Finding]) -> Finding | None:

@@ -26,14 +26,15 @@ def corrupt_file(evidence: Evidence) -> Iterable[Finding]:
         fatal = module.status == "corrupt"
         if not fatal and not defects:
             continue
-        facts = [f"{defect.message} (file offset {defect.offset:,})" for defect in defects] or [module.reason]
+        reason = module.reason.removeprefix(f"{module.path}: ")
+        facts = [f"{defect.message} (file offset {defect.offset:,})" for defect in defects] or [reason]
         size = [f"the file has {module.image.size:,} bytes"] if module.image else []
         effect = "the loader refuses it" if fatal else "it may load, and what depends on that part will not work"
         yield Finding(
             "corrupt-file",
             "error" if fatal else "warning",
             module.name,
-            f"{module.name} is damaged: {defects[0].message if defects else module.reason}; {effect}.",
+            f"{module.name} is damaged: {defects[0].message if defects else reason}; {effect}.",
             needed_by=evidence.importer(module),
             evidence=(
                 *((f"file: {module.path}",) if module.path else ()),
@@ -85,8 +86,9 @@ def _missing_export(edges: Sequence[Edge], exporter: Module, evidence: Evidence)
     importer = evidence.graph.modules[edge.importer]
     total = len(edge.unresolved)
     more = f" and {total - 1} more" if total > 1 else ""
-    lacks = f"lacks {edge.unresolved[0]}{more}"
-    what = "has no export table" if exporter.image and not exporter.image.has_exports else lacks
+    lacks = f"lacks {conflicts.named(edge.unresolved[0])}{more}, which {importer.name} imports"
+    if exporter.image and not exporter.image.has_exports:
+        lacks = f"offers no functions (it has no export table), and {importer.name} imports some"
     listed = ", ".join(edge.unresolved[:_SHOWN]) + (f", ... ({total})" if total > _SHOWN else "")
     others = [evidence.graph.modules[other.importer].name for other in edges[1:]]
     wine = evidence.target.windows.emulator is not None
@@ -95,7 +97,7 @@ def _missing_export(edges: Sequence[Edge], exporter: Module, evidence: Evidence)
         "missing-export",
         "warning" if wine else "error",
         exporter.name,
-        f"{exporter.name} {what}, which {importer.name} imports: the two do not belong together.{effect}",
+        f"{exporter.name} {lacks}: the two do not belong together.{effect}",
         needed_by=importer.name,
         evidence=(
             *_file(exporter, evidence),
@@ -129,14 +131,15 @@ def _that_fit(importer: Module, exporter: Module, evidence: Evidence) -> Remedy:
     """Two packages are brought to versions that fit; the files of one are brought together again."""
     if conflicts.is_foreign(exporter, evidence):
         return Remedy(
-            f"Update or uninstall the program that put {exporter.path} there{conflicts.owner(exporter)}; "
-            f"a {exporter.name} that fits has to come with the package of {importer.name}."
+            f"Update or uninstall the program that put this file into System32{conflicts.owner(exporter)}. One that "
+            f"fits has to come with the package of {importer.name}."
         )
     mine, theirs = conflicts.whose(importer.path, evidence), conflicts.whose(exporter.path, evidence)
     if mine is None or theirs is None:
         return Remedy(f"Install versions of {importer.name} and {exporter.name} that were made for each other.")
     if mine == theirs:
-        text = f"Files of different versions of {mine.name} are mixed, or this version is at fault: reinstall it, and "
-        return Remedy(f"{text}if that does not help, use another version.", commands.reinstall(evidence, mine))
-    text = f"{mine} and {theirs} do not fit: install versions that were made for each other."
+        text = f"Reinstall {mine.name}, whose files do not fit each other. If that does not help, use another version."
+        return Remedy(text, commands.reinstall(evidence, mine))
+    names = f"{mine.name} and {theirs.name}" if mine.name != theirs.name else f"{mine} and {theirs}"
+    text = f"Install versions of {names} that were made for each other."
     return Remedy(text, conflicts.update([mine, theirs], evidence))

@@ -52,17 +52,18 @@ def taken_out(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding
         "missing-dll",
         "error",
         first.name,
-        f"{importer} needs {first.name}, which only its own package brings, and {path} lies in none that is installed.",
+        f"{importer} needs {first.name}, which only its own package brings, and is not in an installed package.",
         needed_by=importer,
         evidence=(
+            f"file: {path}",
             "the letters and digits at the end of the name are a hash, which the tool that made the wheel put there",
             *((f"also missing: {', '.join(also)}",) if also else ()),
             *evidence.chain(first),
             *evidence.searched(first),
         ),
         remedy=Remedy(
-            f"Use {evidence.graph.root.name} where its package is installed, by importing that package: a file that is "
-            "copied out of it leaves its DLLs behind. A program that was made of the package has to take them along."
+            "Import the package where it is installed: a file that is copied out of it leaves its DLLs behind. A "
+            "program that was made of the package has to take them along."
         ),
         also=also,
     )
@@ -97,8 +98,8 @@ def _absent(path: str, installation: Installation, evidence: Evidence, module: M
             needed_by=needed_by,
             evidence=(*map(_told, events), *facts),
             remedy=Remedy(
-                "If you trust where the package came from, report the file to Microsoft as wrongly detected and allow "
-                "it in Windows Security, Protection history; then install the package again:",
+                "If you trust it, allow it in Windows Security, Protection history (and report it as wrongly "
+                "detected), then install it again:",
                 again,
                 _REPORT,
             ),
@@ -126,7 +127,7 @@ def _defender(path: str, evidence: Evidence) -> list[Event]:
 def _told(event: Event) -> str:
     did = "found" if event.id == _FOUND else "acted on"
     threat = event.field("Threat Name") or "it"
-    return f"{event.time}: Microsoft Defender {did} {threat} (event {event.id})"
+    return f"{event.when}: Microsoft Defender {did} {threat} (event {event.id})"
 
 
 def _explained(finding: Finding, evidence: Evidence) -> Finding:
@@ -158,7 +159,7 @@ def _reason(module: Module, evidence: Evidence) -> tuple[str, str, Remedy] | Non
         changed = {os.path.normcase(name): difference for name, difference in found.changed}
         if path in map(os.path.normcase, found.extra):
             fact = f"{module.path} lies among the files of {owner}, whose RECORD does not list it"
-            text = f"Uninstall {owner.name}, see that {module.path} is gone too, and install it again:"
+            text = f"Uninstall {owner.name}, see that this file is gone too, and install it again:"
             return (
                 "is no part of the installed package, but left over or added",
                 fact,

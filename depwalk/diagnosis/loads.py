@@ -49,7 +49,7 @@ def _confirmed(evidence: Evidence, load: LoadTrace, findings: Sequence[Finding])
     causes = None if wine or load.code is None else loader.describe(load.code).get("causes")
     errors = [finding for finding in findings if finding.severity == "error"]
     agree = [finding for finding in errors if causes is None or finding.code in causes]
-    fact = f"the loader answered {load.code}, and this leads to another code"
+    fact = f"the loader answered {load.code}, and this cause leads to another code"
     for finding in findings:
         if finding in agree:
             yield replace(finding, proof="loader")

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from depwalk import runtimes, tables
-from depwalk.diagnosis import elsewhere
+from depwalk.diagnosis import conflicts, elsewhere
 from depwalk.finding import Finding, Remedy
 from depwalk.target.directory import Directory
 
@@ -128,7 +128,8 @@ def _of_the_load(found: Sequence[Finding], *, died: bool) -> Iterable[Finding]:
     for index, finding in enumerate(found):
         if died and index == 0:
             others = ", ".join(other.module for other in found[1:])
-            facts = (f"the load ended so; it may also be for {others}" if others else "the load ended so",)
+            ended = "the load ended with this code"
+            facts = (f"{ended}; it may also be for {others}" if others else ended,)
             yield replace(finding, severity="error", proof="loader", evidence=(*facts, *finding.evidence))
         else:
             yield finding
@@ -142,7 +143,7 @@ def _without(module: Module, evidence: Evidence, *, died: bool) -> Finding:
         "delay-load-missing",
         "warning",
         name,
-        f"{importer} loads without {name}, and fails with 0x{_DLL_NOT_FOUND:08X} at its first call into it.",
+        f"{importer} loads without {name}, and fails at its first call into it (0x{_DLL_NOT_FOUND:08X}).",
         needed_by=importer,
         evidence=(*((fact,) if beside else ()), *evidence.searched(module)),
         remedy=_supply(name, importer, beside, evidence, died=died),
@@ -155,8 +156,8 @@ def _lacks(edge: Edge, evidence: Evidence) -> Finding:
         "delay-load-missing",
         "warning",
         exporter.name,
-        f"{importer.name} calls {edge.unresolved[0]}, which {exporter.name} lacks, and fails with "
-        f"0x{_FUNCTION_NOT_FOUND:08X} when it does.",
+        f"{importer.name} calls {conflicts.named(edge.unresolved[0])}, which {exporter.name} lacks, and fails then "
+        f"(0x{_FUNCTION_NOT_FOUND:08X}).",
         needed_by=importer.name,
         evidence=(f"file: {exporter.path}", "delay-loaded: it is looked for at its first call only"),
         remedy=Remedy(f"Install versions of {importer.name} and {exporter.name} that were made for each other."),
@@ -164,14 +165,18 @@ def _lacks(edge: Edge, evidence: Evidence) -> Finding:
 
 
 def _supply(name: str, importer: str, beside: str | None, evidence: Evidence, *, died: bool) -> Remedy:
-    needed = "" if died else f"Only needed if you use the feature that calls {name}; then: "
+    install, put, again = (
+        ("Install", "Put", "Reinstall")
+        if died
+        else (f"If you use what calls {name}, {verb}" for verb in ("install", "put", "reinstall"))
+    )
     supplier = runtimes.supplier(name, evidence.target.architecture)
     if supplier is not None:
-        return Remedy(f"{needed}Install {supplier.name}.", supplier.install, supplier.url)
+        return Remedy(f"{install} {supplier.name}.", supplier.install, supplier.url)
     if beside is not None:
-        text = "Put its directory on PATH before the program is started, which a delayed load does search:"
-        return Remedy(needed + text, f"set PATH={os.path.dirname(beside)};%PATH%")
-    return Remedy(f"{needed}Reinstall the package that {importer} belongs to, or install what supplies {name}.")
+        text = f"{put} its directory on PATH before the program is started, which a delayed load does search:"
+        return Remedy(text, f"set PATH={os.path.dirname(beside)};%PATH%")
+    return Remedy(f"{again} the package that {importer} belongs to, or install what supplies {name}.")
 
 
 def _beside(module: Module, evidence: Evidence) -> str | None:

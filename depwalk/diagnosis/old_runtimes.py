@@ -60,7 +60,7 @@ def in_the_load(evidence: Evidence, load: LoadTrace) -> Iterator[Finding]:
         if any(where != name for where, _ in crashes) or not _is_at_fault(pair, load):
             continue
         code = f"0x{end:08X}" if end in _CRASHES else str(end)
-        facts = (f"the load ended with {code}, as such a crash ends it", *(fact for _, fact in crashes))
+        facts = (f"the load ended with code {code}, as such a crash ends it", *(fact for _, fact in crashes))
         yield _as_error(_too_old(evidence, pair), facts, seen=bool(crashes))
         return
 
@@ -117,8 +117,8 @@ def _too_old(evidence: Evidence, pair: _Pair) -> Finding:
         f"{importer.name} needs {taken.name} {needs} or later, and gets {has}, with which it may crash.",
         needed_by=importer.name,
         evidence=(
+            *conflicts.taken_facts(taken, evidence),
             f"{_linked(importer)}, and locks a std::mutex",
-            next(conflicts.taken_facts(taken, evidence)),
             *_brought_by(evidence, taken),
             *_behind_registry(evidence, pair),
             *evidence.chain(taken),
@@ -170,7 +170,7 @@ def _reported(evidence: Evidence, exit_code: int | None) -> Iterator[tuple[str, 
         alike = len(values) > _CODE and values[_CODE].lower().endswith(f"{exit_code or 0:08x}")
         if event.provider == events.CRASH and alike:
             module = " ".join(values[_MODULE : _MODULE + 2])  # and its version
-            yield values[_MODULE].lower(), f"Windows reported at {event.time} (event {event.id}) a crash in {module}"
+            yield values[_MODULE].lower(), f"Windows reported at {event.when} (event {event.id}) a crash in {module}"
             return
 
 
@@ -195,12 +195,12 @@ def lacks_symbols(edges: Sequence[Edge], taken: Module, evidence: Evidence) -> F
         "msvc-runtime-too-old",
         "warning" if evidence.target.windows.emulator else "error",  # which makes stubs of what is lacking
         taken.name,
-        f"{importer.name} needs a newer {taken.name}: that of {missing.dotted(version)} lacks functions that it uses.",
+        f"{importer.name} needs a newer {taken.name}: version {missing.dotted(version)} lacks functions that it uses.",
         needed_by=importer.name,
         evidence=(
             f"not exported: {symbols}",
+            *conflicts.taken_facts(taken, evidence),
             _linked(importer),
-            next(conflicts.taken_facts(taken, evidence)),
             *_newer_in_windows(evidence, taken, version),
             *_behind_registry(evidence, _Pair(importer, taken, version)),
             *evidence.chain(taken),
@@ -239,10 +239,10 @@ def older_than_windows(evidence: Evidence) -> Iterable[Finding]:
             "msvc-runtime-too-old",
             "warning",
             taken.name,
-            f"{newest.name} gets the {taken.name} beside python.exe, which is older than that of Windows and than the "
-            "compiler of the file.",
+            f"{newest.name} gets the {taken.name} beside python.exe, which is older than that of Windows and than its "
+            "compiler.",
             needed_by=newest.name,
-            evidence=(next(conflicts.taken_facts(taken, evidence)), *newer, _linked(newest)),
+            evidence=(*conflicts.taken_facts(taken, evidence), *newer, _linked(newest)),
             remedy=_newer(evidence, _Pair(newest, taken, version)),
         )
 
@@ -278,8 +278,8 @@ def _newer(evidence: Evidence, pair: _Pair) -> Remedy:
         )
     owner = conflicts.whose(path, evidence)
     if owner is not None:
-        return Remedy(f"Update {owner.name}, which brought {path}:", conflicts.update([owner], evidence))
-    return Remedy(f"Update what {path} belongs to: it brings an old copy of {supplier.short}.")
+        return Remedy(f"Update {owner.name}, which brought this copy:", conflicts.update([owner], evidence))
+    return Remedy(f"Update what brought this old copy of {supplier.short}: {path}")
 
 
 def _of_package(evidence: Evidence, pair: _Pair) -> Remedy:
@@ -287,7 +287,7 @@ def _of_package(evidence: Evidence, pair: _Pair) -> Remedy:
     path = pair.taken.path or ""
     theirs, mine = conflicts.whose(path, evidence), conflicts.whose(pair.importer.path, evidence)
     folder = os.path.basename(os.path.dirname(path))
-    text = f"Update {theirs.name if theirs else f'the package of {folder}'}, which brought {path}."
+    text = f"Update {theirs.name if theirs else f'the package {folder}'}, which brought this copy"
     if conflicts.is_loaded_before(pair.taken):
-        text += f" Until then, import {mine.name if mine else pair.importer.name} before it."
-    return Remedy(text, conflicts.update([theirs] if theirs else [], evidence))
+        text += f"; until then, import {mine.name if mine else pair.importer.name} before it"
+    return Remedy(f"{text}.", conflicts.update([theirs] if theirs else [], evidence))

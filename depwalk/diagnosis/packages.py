@@ -37,7 +37,7 @@ def only_by_import(evidence: Evidence) -> Iterable[Finding]:
         "not-searched",
         "note",
         found[0].name,
-        f"{root} finds {names}{more} only when its package is imported: loaded bare, it would not.",
+        f"{root} finds {names}{more} only when its package is imported: loaded by itself, it would not.",
         needed_by=evidence.importer(found[0]),
         evidence=tuple(f"{path}: added by {source}" for path, source in directories),
         proof="inferred",
@@ -69,7 +69,7 @@ def of_the_program(evidence: Evidence, errors: Sequence[Finding]) -> Iterable[Fi
             "analysis-incomplete",
             "warning",
             trace.name,
-            "A Python that was started tells nothing of its imports: -I, -E and -S keep depwalk's recording out.",
+            "A Python that was started tells nothing of its imports: its options -I, -E or -S keep depwalk out.",
             remedy=Remedy("Run it without these options."),
             proof="loader",
         )
@@ -82,9 +82,9 @@ def of_the_program(evidence: Evidence, errors: Sequence[Finding]) -> Iterable[Fi
             "analysis-incomplete",
             "warning" if trace.is_program and not refused else "error",
             ntpath.basename(trace.fatal.path) if trace.fatal else trace.name,
-            f"It ended with {trace.uncaught[0]}, and {what}.",
+            f"{trace.name} ended with {trace.uncaught[0]}, and {what}.",
             evidence=trace.uncaught[1:],
-            remedy=Remedy("This is not the loader's doing: the traceback says what Python could not do."),
+            remedy=Remedy("Read the traceback, which says what Python could not do: the loader had no part in it."),
             proof="loader",
         )
     elif not trace.unheard:
@@ -92,7 +92,8 @@ def of_the_program(evidence: Evidence, errors: Sequence[Finding]) -> Iterable[Fi
             "analysis-incomplete",
             "warning",
             trace.name,
-            f"It {_ending(trace)}" + ("; that may be why." if trace.failed else ", and no DLL failed to load."),
+            f"{trace.name} {_ending(trace)}"
+            + ("; that may be why." if trace.failed else ", and no DLL failed to load."),
             evidence=tuple(crashes.exception_facts(trace.load)) if trace.load else (),
             proof="loader",
         )

@@ -69,8 +69,8 @@ def is_undecided(evidence: Evidence) -> bool:
 def _maybe(found: Finding, lacking: str, processor: Cpu) -> Finding:
     label = cpu.label(lacking)
     message = (
-        f"{found.module} may run {label} instructions while it is loaded, which {_who(processor)} cannot execute: "
-        "they lie behind a branch that the files do not decide."
+        f"{found.module} may run {label} instructions while it is loaded, which {_who(processor)} cannot execute; "
+        "whether it does is decided only then."
     )
     return replace(found, severity="warning", message=message)
 
@@ -106,8 +106,8 @@ def only_contained(evidence: Evidence) -> Iterable[Finding]:
         "cpu-feature-missing",
         "note",
         names[0],
-        f"{names[0]}{several} code that {_who(processor)} cannot execute; nothing that runs at load was found to lead "
-        "there without a question to the processor.",
+        f"{names[0]}{several} code that {_who(processor)} cannot execute; nothing was found that runs it at load "
+        "without asking the processor first.",
         evidence=tuple(f"{name}: {fact}" for name in names for fact in held[name]),
         also=tuple(names[1:]),
     )
@@ -194,8 +194,8 @@ def _finding(name: str, lacking: str, processor: Cpu, facts: tuple[str, ...], pr
 
 def _remedy(label: str) -> Remedy:
     return Remedy(
-        f"Use a build of the package for processors without {label}, or an older version that has one; "
-        "no DLL that could be installed helps."
+        f"Use a build of the package for processors without {label}, or an older version that has one. "
+        "No DLL that could be installed helps."
     )
 
 

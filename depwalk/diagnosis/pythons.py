@@ -60,7 +60,7 @@ def missing_python_dll(evidence: Evidence, missing: Sequence[Module]) -> Iterabl
             )
             remedy = _repair(evidence)
         else:
-            message = f"{module.name} was not found: {importer} is for {_name(build)}, and none is where this looks."
+            message = f"{importer} is for {_name(build)}, and its {module.name} is in no directory that is searched."
             remedy = Remedy(f"Run it with {_name(build)}, or tell where that is: --python, --dll-dir.", url=_DOWNLOADS)
         yield Finding(
             "missing-python-dll",
@@ -105,7 +105,7 @@ def _older(edge: Edge, importer: Module, exporter: Module, python: Python, evide
     if newer_minor:
         cause = f"its wheel is for CPython 3.{oldest} and later"
         remedy = Remedy(
-            f"Install the version of the package that its own pip chooses for this Python, or use CPython 3.{oldest}.",
+            f"Let pip choose the version for this Python, or use CPython 3.{oldest} or later.",
             f"{commands.pip(evidence)} install --force-reinstall --only-binary :all: {evidence.package}",
         )
     else:

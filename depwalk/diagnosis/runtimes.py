@@ -80,12 +80,17 @@ def _left_out(
         message = f"{importer} needs {module.name}, which the old virtual environment in {place} did not copy."
         command = f'"{os.path.join(str(base), "python.exe")}" -m venv NEW_ENVIRONMENT'
         return message, (f"its Python has it: {there}",), Remedy("Make a new environment, with venv:", command)
-    message = f"{importer} needs {module.name}, which belongs beside python.exe in {place} and is not there."
+    message = f"{importer} needs {module.name}, which belongs beside python.exe and is not there."
+    facts = (f"directory of python.exe: {place}",)
     around = evidence.target.environment
     if around is not None and around.conda:
-        return message, (), Remedy("Let conda install it again:", f"conda install --force-reinstall {conda_package()}")
-    text = f"Repair Python: start its installer again and choose Repair. Or install {supplier.name}."
-    return message, (), Remedy(text, url=supplier.url)
+        return (
+            message,
+            facts,
+            Remedy("Let conda install it again:", f"conda install --force-reinstall {conda_package()}"),
+        )
+    text = f"Repair Python (start its installer again, choose Repair), or install {supplier.name}."
+    return message, facts, Remedy(text, url=supplier.url)
 
 
 def _behind(directory: Directory) -> str | None:
@@ -113,7 +118,7 @@ def _outdated(
     facts = list(_older_ones(evidence, supplier)) if supplier.since else []
     if not facts:
         return None
-    message = f"{importer} needs {what}, and the Visual C++ runtime that is installed is older than {supplier.year}."
+    message = f"{importer} needs {what}, and the Visual C++ runtime here is older than {supplier.year}."
     return message, tuple(facts), supply(evidence, supplier)
 
 
@@ -154,7 +159,7 @@ def _without_manifest(
         return None
     name = importers[0].name
     message = f"{name} needs {module.name}, and lacks the manifest by which Windows finds {supplier.short}."
-    text = f"Use another version of the package that {name} belongs to; to install {supplier.short} does not help."
+    text = f"Use another version of the package that {name} belongs to. To install {supplier.short} does not help."
     return message, (), Remedy(text)
 
 
@@ -226,8 +231,8 @@ def debug_runtime(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Fin
 def release_build(importer: str) -> Remedy:
     """The only remedy for a debug build."""
     return Remedy(
-        f"Use another version of the package that {importer} belongs to, and report this to its authors: "
-        "it must be built in release mode, against a runtime that may be passed on."
+        f"Use another version of the package that {importer} belongs to. Report this to its authors, who have to "
+        "build it in release mode, against a runtime that may be passed on."
     )
 
 
@@ -241,12 +246,12 @@ def unsupplied(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Findin
                 "missing-dll",
                 "error",
                 name,
-                f"{importer} needs {name}, a part of {what}: no redistributable has it, its package should.",
+                f"{importer} needs {name}, a part of {what}: no redistributable has it.",
                 needed_by=importer,
                 evidence=(*evidence.chain(module), *evidence.searched(module)),
                 remedy=Remedy(
                     f"Use another version of the package that {importer} belongs to, and report this to its authors. "
-                    "No installer of Microsoft brings this DLL, and single DLLs from elsewhere cause the next failure."
+                    "No redistributable has this DLL, and single DLLs from elsewhere cause the next failure."
                 ),
             )
 
@@ -280,13 +285,9 @@ def supply(evidence: Evidence, supplier: Runtime, names: Sequence[str] = ()) -> 
         and _covers("pip", names, supplier, evidence)
     ):
         package = tables.table("runtimes.toml")["pip"]["package"]
-        text = (
-            f"Let an administrator install {supplier.name}. Where that cannot be, and this Python is your own, "
-            f"{package} puts these DLLs beside its python.exe:"
-        )
-        return Remedy(
-            text, f'"{own.executable}" -m pip install {package}', supplier.url
-        )  # not into an environment of it
+        text = f"Let an administrator install {supplier.name}; or, if this Python is your own:"
+        command = f'"{own.executable}" -m pip install {package}'  # not into an environment of it
+        return Remedy(text, command, supplier.url)
     return _by_administrator(evidence, install(supplier))
 
 
@@ -299,7 +300,7 @@ def repair(evidence: Evidence, supplier: Runtime) -> Remedy:
 def _by_administrator(evidence: Evidence, remedy: Remedy) -> Remedy:
     if evidence.host.administrator is not False:
         return remedy
-    return replace(remedy, text=f"{remedy.text} This needs an administrator.")
+    return replace(remedy, text=f"{remedy.text[:-1]} (this needs an administrator).")
 
 
 def _covers(source: str, names: Sequence[str], supplier: Runtime, evidence: Evidence) -> bool:

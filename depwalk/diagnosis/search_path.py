@@ -68,7 +68,7 @@ def dead_entry(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Findin
                 f"{module.name} is in {entry.meant}, which is not searched: its entry on PATH {entry.problem}.",
                 needed_by=evidence.importer(module),
                 evidence=(f"the entry: {entry.text}", *evidence.chain(module), *evidence.searched(module)),
-                remedy=Remedy(f"Write the entry on PATH as it is meant, {entry.meant}, and start the program anew."),
+                remedy=Remedy(f"Write the entry on PATH like this, and start the program anew: {entry.meant}"),
             )
 
 
@@ -139,7 +139,7 @@ def refused_directory(evidence: Evidence) -> Iterable[Finding]:
     if not relative and Directory(last).exists:
         return
     twice = ntpath.basename(ntpath.dirname(last)).lower() == ntpath.basename(last).lower() == "bin"
-    cause = "it ends in \\bin twice" if twice else "is not absolute" if relative else "there is no such directory"
+    cause = "it ends in \\bin twice" if twice else "it is not absolute" if relative else "there is no such directory"
     yield Finding(
         "search-path-problem",
         "error",

@@ -47,7 +47,7 @@ def missing_of_family(evidence: Evidence, missing: Sequence[Module]) -> Iterable
     for lack in _lacks(evidence, missing, of_gpu=False):
         fault = lack.supplier.bundled and lack.owner is not None
         them, are = ("them", "they are") if lack.modules[1:] else ("it", "it is")
-        end = f"the package should bring {them} and does not" if fault else f"{are} in no directory that is searched"
+        end = f"the package lacks {them}" if fault else f"{are} in no directory that is searched"
         yield _finding("missing-dll", evidence, lack, f"{_needs(lack)}: {end}.")
 
 
@@ -58,8 +58,8 @@ def not_in_its_package(evidence: Evidence, missing: Sequence[Module]) -> Iterabl
         owner = _owner(importer, evidence)
         if importer is not None and owner is not None:
             message = (
-                f"{importer.name} of {owner} needs {module.name}, which the package does not bring and which is in no "
-                "directory that is searched."
+                f"{importer.name} of {owner} needs {module.name}, which the package does not bring and no directory "
+                "that is searched has."
             )
             yield replace(
                 _base(module, evidence), message=message, remedy=_another_version(module.name, owner, evidence)
@@ -121,7 +121,7 @@ def absent_at_run_time(evidence: Evidence) -> Iterable[Finding]:
         "note",
         first.name,
         f"{first.by} needs {first.name}, a part of {first.supplier.what}, to use the graphics card, and it was not "
-        "found; nothing else needs it.",
+        "found; the rest works without it.",
         needed_by=first.by,
         evidence=tuple(f"not found either: {need.name}, a part of {need.supplier.what}" for need in absent[1:]),
         remedy=_remedy(evidence, first.supplier, first.by, owner, first.name),
@@ -148,7 +148,7 @@ def _lacks(evidence: Evidence, missing: Sequence[Module], *, of_gpu: bool) -> It
 def _needs(lack: _Lack) -> str:
     first, others = lack.modules[0].name, len(lack.modules) - 1
     whose = f" of {lack.owner}" if lack.owner else ""
-    parts = f"{first} and {others} more parts" if others else f"{first}, a part"
+    parts = f"{first} and {others} more part{'s' if others > 1 else ''}" if others else f"{first}, a part"
     return f"{lack.importer}{whose} needs {parts} of {lack.supplier.what}"
 
 
@@ -251,12 +251,12 @@ def _another_version(name: str, owner: Distribution, evidence: Evidence) -> Reme
     around = evidence.target.environment
     if around is not None and around.package_manager == "conda":
         return Remedy(
-            f"Install {owner.name} from conda-forge, in another version than this one if conda installed this, and "
-            f"report to its authors that it lacks {name}. Do not download single DLLs.",
+            f"Install another version of {owner.name} from conda-forge. Report to its authors that this one lacks "
+            f"{name}, and do not download single DLLs.",
             f'conda install -c conda-forge "{wheel.normalised(owner.name)}!={owner.version}"',
         )
     return Remedy(
-        f"Use another version of {owner.name}, or that of conda-forge in an environment of conda, and report to its "
-        f"authors that this one lacks {name}. Do not download single DLLs.",
+        f"Use another version of {owner.name}, or that of conda-forge. Report to its authors that this one "
+        f"lacks {name}, and do not download single DLLs.",
         f'{commands.pip(evidence)} install --only-binary :all: "{owner.name}!={owner.version}"',
     )

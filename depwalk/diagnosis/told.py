@@ -65,11 +65,13 @@ def _finding(evidence: Evidence, load: LoadTrace, snap: Snap) -> Finding:
         remedy = Remedy(f"Reinstall the package that {parent} belongs to. Do not download single DLLs.")
         return Finding("missing-dll", "error", module, message, parent, facts, remedy, "loader")
     if snap.kind == snaps.INIT_FAILED:
-        message = f"The initialisation routine of {module} failed."
+        message = f"The start-up code of {module} failed."
         remedy = Remedy("Install another version of its package, and report this to its authors.")
         return Finding("init-failed", "error", module, message, "", facts, remedy, "loader")
-    lacks = "has no export table" if snap.kind == snaps.NO_EXPORT_TABLE else f"lacks {snap.procedure}"
-    message = f"{module} {lacks}, which {parent} imports: the two do not belong together."
+    lacks = f"lacks {snap.procedure}, which {parent} imports"
+    if snap.kind == snaps.NO_EXPORT_TABLE:
+        lacks = f"offers no functions (it has no export table), and {parent} imports some"
+    message = f"{module} {lacks}: the two do not belong together."
     remedy = Remedy(f"Install versions of {parent} and {module} that were made for each other.")
     return Finding("missing-export", "error", module, message, parent, facts, remedy, "loader")
 

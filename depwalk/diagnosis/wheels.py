@@ -36,7 +36,7 @@ def packed_wrongly(module: Module, owner: Distribution, own: str, evidence: Evid
         needed_by=evidence.importer(module),
         evidence=(f"file: {module.path}", *wheel_facts(owner), *evidence.chain(module)),
         remedy=Remedy(
-            f"Use another version of {owner.name}, and tell its authors that the files of this one do not fit its tag.",
+            f"Use another version of {owner.name}. Tell its authors that the files of this one do not fit its tag.",
             f'{commands.pip(evidence)} install --only-binary :all: "{owner.name}!={owner.version}"',
         ),
     )
@@ -60,20 +60,19 @@ def built_here(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Findin
     bits = {"x86": "32-bit ", "arm64": "Arm64 "}.get(python.architecture, "")
     this = f"{bits}CPython 3.{python.minor}{'t' if python.free_threaded else ''}"
     remedy = Remedy(
-        f"Use a version of {owner.name} that has a wheel for {this}, or a Python for which this one has "
-        "a wheel, usually the minor version before, or a variant that brings its DLLs (as psycopg2-binary does for "
-        "psycopg2). The command installs a wheel or nothing:",
+        f"Use a version with a wheel for {this}, an older Python, or a variant that brings its DLLs, such as "
+        "psycopg2-binary:",
         f"{commands.pip(evidence)} install --upgrade --force-reinstall --only-binary :all: {owner.name}",
     )
     yield Finding(
         "wrong-wheel",
         "error",
         first.name,
-        f"{owner} was compiled on this machine, as happens where there is no wheel for {this}: it "
-        f"needs {first.name}, which a wheel would bring and which is in no directory that is searched.",
+        f"{owner} was compiled on this machine for lack of a wheel for {this}, and needs {first.name}.",
         needed_by=evidence.importer(first),
         evidence=(
             f"{evidence.graph.root.path} was linked less than an hour before {owner.installer} installed it",
+            f"a wheel would bring {first.name}",
             *wheel_facts(owner),
             *_places(first, evidence),
             *evidence.chain(first),

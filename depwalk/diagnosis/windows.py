@@ -109,7 +109,10 @@ def _add_feature(editions: Sequence[Mapping[str, Any]]) -> Remedy:
     advice = [
         f"{row['label']}: {row['remedy']}" + (f" ({row['command']})" if "command" in row else "") for row in editions
     ]
-    return Remedy(" ".join(advice), url=next((row["url"] for row in editions if "url" in row), ""))
+    return Remedy(
+        f"Add what this edition leaves out. {' '.join(advice)}",
+        url=next((row["url"] for row in editions if "url" in row), ""),
+    )
 
 
 def _editions_without(name: str, target: Target) -> tuple[str, ...]:
@@ -153,7 +156,7 @@ def _unknown_api_set(evidence: Evidence, module: Module) -> Finding:
         "windows-too-old",
         "error",
         name,
-        f"{importer.name} needs the API set {name}, which this Windows does not have; a newer one may.",
+        f"{importer.name} needs {name} (an API set of Windows), which this one does not have; a newer one may.",
         needed_by=importer.name,
         evidence=(f"Windows: {evidence.target.windows.label}", *evidence.chain(module)),
         remedy=_newer_or_older(importer, evidence),
@@ -167,7 +170,7 @@ def _came_later(evidence: Evidence, modules: Sequence[Module]) -> Finding:
     importer, also = _importer(first, evidence), tuple(module.name for module in rest)
     release, update = _first_release(first.name, evidence.target), _update_with(first, evidence)
     assert release is not None
-    what = f"{first.name} and {len(also)} more DLLs" if also else first.name
+    what = f"{first.name} and {len(also)} more DLL{'s' if len(also) > 1 else ''}" if also else first.name
     facts = (*((f"also missing: {', '.join(also)}",) if also else ()), *evidence.chain(first))
     remedy = _newer_or_older(importer, evidence)
     message = f"{importer.name} needs {what}, which came with {release['label']}."
@@ -180,7 +183,7 @@ def _came_later(evidence: Evidence, modules: Sequence[Module]) -> Finding:
         if _first_release(importer.name, evidence.target) is not None:
             facts = (*facts, f"{importer.name} is a name of Windows: this one is a copy, taken from a newer Windows")
             remedy = Remedy(
-                f"Use a newer Windows, or a version of {_package(importer)} without this copy, and report it to its "
+                f"Use a newer Windows, or a version of {_package(importer)} without this copy. Report it to its "
                 "authors: parts of Windows are not to be passed on."
             )
     return _too_old(evidence, first.name, importer, message, facts, remedy, also)

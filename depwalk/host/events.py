@@ -37,6 +37,12 @@ class Event:
     time: str  # UTC, as the log has it
     data: tuple[tuple[str, str], ...]  # its fields, by name where they have one
 
+    @property
+    def when(self) -> str:
+        """The time for a person, to the second."""
+        date, _, clock = self.time.partition("T")
+        return f"{date} {clock[:8]} UTC" if clock else date
+
     def field(self, *names: str) -> str:
         """The first field of one of these names that is not empty, else "": Windows versions spell them differently."""
         wanted = [name.replace(" ", "").lower() for name in names]

@@ -26,11 +26,7 @@ _TITLES = {
 
 def render(found: Comparison, before: int, after: int, *, width: int = 80, everything: bool = False) -> list[Line]:
     """Each list that has something in it."""
-    counts = ", ".join(f"{len(pairs)} {name.replace('_', ' ')}" for name, pairs in _lists(found) if pairs)
-    lines = [
-        Line(""),
-        *wrap(f"From run {before} to run {after}: {counts or 'nothing has changed'}.", width, style="head"),
-    ]
+    lines = [Line(""), *wrap(headline(found, before, after), width, style="head")]
     for name, pairs in _lists(found):
         title, style = _TITLES[name]
         lines += [Line(""), Line(title, "head")] if pairs else []
@@ -39,6 +35,12 @@ def render(found: Comparison, before: int, after: int, *, width: int = 80, every
         if len(pairs) > _SOME and not everything:
             lines.append(Line(f"  ... and {len(pairs) - _SOME:,} more (--all shows them)"))
     return lines
+
+
+def headline(found: Comparison, before: int, after: int) -> str:
+    """How many files are in each list, in a sentence."""
+    counts = ", ".join(f"{len(pairs)} {name.replace('_', ' ')}" for name, pairs in _lists(found) if pairs)
+    return f"From run {before} to run {after}: {counts or 'nothing has changed'}."
 
 
 def as_json(found: Comparison, before: int, after: int) -> str:

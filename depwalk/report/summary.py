@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from depwalk.bulk.rows import NOT_FOR, NOTHING_IN_IT
-from depwalk.report.lines import Line, shown, wrap
+from depwalk.report.lines import Line, columns, padded, shown, wrap
+from depwalk.report.remedies import remedy_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from depwalk.bulk.summary import Cause, Summary
 
 _FEW = 8  # names in one line
+_NAMED = 3  # modules at fault that are named
 _SOME = 10  # lines of one list; --all shows the rest
 _WORDS: dict[Outcome, tuple[str, str]] = {  # of one, and of several
     "loads": ("loads", "load"),
@@ -121,35 +124,37 @@ def of_case(summary: Summary, case: Case) -> Counter[Outcome]:
 
 def _table(summary: Summary, width: int) -> Iterator[Line]:
     """The numbers of each case, one line each."""
-    wide = max(len(case.label) for case in summary.cases)
+    wide = max(columns(case.label) for case in summary.cases)
     for case in summary.cases:
         counts = of_case(summary, case)
-        yield from wrap(f"{case.label:<{wide}}  {counted(counts)}", width, "  ", "      ", style_of(counts))
+        yield from wrap(f"{padded(case.label, wide)}  {counted(counts)}", width, "  ", "      ", style_of(counts))
 
 
 def _cause(cause: Cause, what: str, width: int, *, everything: bool, several: bool) -> Iterator[Line]:
-    number = len(cause.files)
+    yield from wrap(_effect(cause, what), width, "", "  ", style="bad")
     groups = cause.groups()
-    modules = ", ".join(name for name, _ in cause.modules.most_common(4)) + (", ..." if len(cause.modules) > 4 else "")
-    told = f"{cause.finding.code}: {modules} breaks {_number(number, what)}"
-    yield from wrap(told, width, "", "  ", style="bad")
-    if several:
-        yield from wrap("in: " + ", ".join(case.label for case in cause.cases), width, "  - ", "    ")
     listed = groups.most_common(None if everything else _FEW)
     names = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in listed)
     more = f" and {len(groups) - _FEW} more" if len(groups) > _FEW and not everything else ""
-    yield from wrap(f"of: {names}{more}", width, "  - ", "    ")
+    cases = f"in: {', '.join(case.label for case in cause.cases)}; " if several else ""
+    yield from wrap(f"{cases}of: {names}{more}", width, "  - ", "    ")
     first = next(iter(cause.files.values()))
-    yield Line("  - for instance")
-    yield Line(f"    {shown(first.path)}")  # whole, so that it can be copied
+    yield from wrap(f"for instance {shown(first.path)}", width, "  - ", "    ")  # whole, so that it can be copied
     yield from wrap(cause.finding.message, width, "    ", "    ")
     if everything:
         for file in list(cause.files.values())[1:]:
             yield Line(f"    {shown(file.path)}")
-    remedy = cause.finding.remedy
-    if remedy is not None:
-        yield from wrap(f"What to do: {remedy.text}", width, "  ", "    ")
-        yield from (Line(f"      {shown(whole)}", "head") for whole in (remedy.command, remedy.url) if whole)
+    yield from remedy_lines(cause.finding.remedy, width, shorter=0 if everything else 1)
+
+
+def _effect(cause: Cause, what: str) -> str:
+    """Which modules are at fault, unless it is the files themselves, and how many files that breaks."""
+    names = [name for name, _ in cause.modules.most_common()]
+    own = {os.path.basename(path).lower() for path in cause.files} >= {name.lower() for name in names}
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    modules = "" if own else f": {', '.join(names[:_NAMED])}{more}"
+    verb = "break" if len(names) > 1 and not own else "breaks"
+    return f"{cause.finding.code}{modules} {verb} {_number(len(cause.files), what)}"
 
 
 def _undecided(summary: Summary, width: int, *, everything: bool) -> list[Line]:
@@ -167,11 +172,11 @@ def _groups(summary: Summary, width: int, *, everything: bool) -> list[Line]:
     fine = len(summary.cells) - len(rows)
     title = f"By distribution ({fine} more load as a whole)" if fine else "By distribution"
     lines = [Line(""), Line(title, "head")] if rows else []
-    wide = min(max((len(name) for name, _ in rows), default=0), 40)
+    wide = min(max((columns(shown(name)) for name, _ in rows), default=0), 40)
     for name, by_case in rows if everything else rows[: 4 * _SOME]:
         if len(summary.cases) == 1:
             counts = next(iter(by_case.values()))
-            lines += wrap(f"{shown(name):<{wide}}  {counted(counts)}", width, "  ", "      ", style_of(counts))
+            lines += wrap(f"{padded(shown(name), wide)}  {counted(counts)}", width, "  ", "      ", style_of(counts))
         else:
             lines += wrap(f"{shown(name)}", width, "  ", "      ")
             for told, cases in _alike(by_case).items():

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from depwalk import cpu, isa
 from depwalk.cpu import LIVE
 from depwalk.diagnosis import processor, search_path
-from depwalk.report.lines import Line, shown, wrap
+from depwalk.report.lines import Line, columns, shown, wrap
+from depwalk.report.remedies import remedy_lines
 from depwalk.report.tree import ASCII, Glyphs, Tree
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ _PROOFS = {
     "static": "read in the files",
     "inferred": "concluded from this; nothing showed it directly",
 }
-_FACTS = 2  # of a finding that are told if nobody asks for more
+_TAGS = {"loader": "seen here", "static": "", "inferred": "concluded, not seen"}  # the same in short
+_LINES = 5  # of a cause, if nobody asks for more: what one takes in at a glance
+_FACT = ("  - ", "    ")  # what goes before the lines of one
+_CUT = " ... (see -v)"
 _PROSE = 100  # columns: longer lines are hard to read
 _STYLES = {"error": "bad", "warning": "warn", "note": ""}
 
@@ -77,15 +81,15 @@ def render(
     result: Result, *, width: int = 80, glyphs: Glyphs = ASCII, everything: bool = False, verbose: bool = False
 ) -> list[Line]:
     """The whole report in lines of at most `width` columns, except for paths and commands, which stay whole."""
-    text, style = answer(result)
-    columns, width = width, min(width, _PROSE)
-    lines = [*wrap(text, width, style=style), *wrap(basis(result), width)]
+    verdict = answer(result)
+    whole, width = width, min(width, _PROSE)
+    lines = [*wrap(verdict.text, width, style=verdict.style), *wrap(basis(result), width)]
     for finding in result.findings:
         if finding.severity == "error":
             lines += [Line(""), *_finding(finding, width, verbose=verbose)]
     is_file = result.graph.root.image is not None or bool(result.graph.edges)
     if is_file:
-        tree = Tree(result, columns, glyphs, everything=everything, verbose=verbose)
+        tree = Tree(result, whole, glyphs, everything=everything, verbose=verbose)
         lines += [Line(""), Line("Dependencies", "head"), *tree.lines()]
     for finding in result.findings:
         if finding.severity != "error":
@@ -93,7 +97,7 @@ def render(
     if verbose:
         lines += [Line(""), Line("Search", "head")]
         for step in search_path.listing(result.target, result.graph.rules):
-            lines += wrap(step, columns, "  ", "      ")
+            lines += wrap(step, whole, "  ", "      ")
         lines += [Line(""), Line("GPU", "head"), *_gpu(result, width)]
         if result.judged:
             lines += [Line(""), Line("Code", "head"), *_code(result, width)]
@@ -185,19 +189,40 @@ def basis(result: Result) -> str:
 
 
 def _finding(finding: Finding, width: int, *, verbose: bool) -> Iterator[Line]:
-    yield Line(f"{_LABELS[finding.severity]} {finding.code}", _STYLES[finding.severity])
-    yield from wrap(finding.message, width, "  ")
-    few = finding.evidence if verbose else finding.evidence[:_FACTS]
-    for fact in few:
-        left = len(finding.evidence) - len(few)
-        yield from wrap(f"{fact}; {left} more with -v" if left and fact is few[-1] else fact, width, "  - ", "    ")
-    if finding.proof != "static" or verbose:
-        yield Line(f"  - {_PROOFS[finding.proof]}")
-    if finding.remedy is not None:
-        yield from wrap(f"What to do: {finding.remedy.text}", width, "  ", "    ")
-        for whole in (finding.remedy.command, finding.remedy.url):
-            if whole:
-                yield Line(f"      {shown(whole)}", "head")
+    """A cause in five lines if paths and commands have room: what, who needs it, what to do, and the facts that fit."""
+    tag = _TAGS[finding.proof]
+    begin = f"{_LABELS[finding.severity]} {finding.code}:"
+    message = finding.message.removesuffix(".") + f" ({tag})." if tag and not verbose else finding.message
+    first, *others = wrap(f"{begin} {message}", width, "", "  ")
+    head = [Line(first.text, _STYLES[finding.severity], len(begin)), *others]
+    if verbose:
+        facts = [line for fact in (*finding.evidence, _PROOFS[finding.proof]) for line in wrap(fact, width, *_FACT)]
+        remedy = remedy_lines(finding.remedy, width)
+    else:
+        ways = [remedy_lines(finding.remedy, width, shorter=number) for number in (0, 1, 0, 1)]
+        least = [bool(finding.evidence), bool(finding.evidence), False, False]  # lines of facts
+        fits = (lines for lines, facts in zip(ways, least) if len(head) + facts + len(lines) <= _LINES)
+        remedy = next(fits, []) or remedy_lines(finding.remedy, width, shorter=2)
+        facts = _fitting(finding.evidence, _LINES - len(head) - len(remedy), width)
+    yield from (*head, *facts, *remedy)
+
+
+def _fitting(facts: Sequence[str], room: int, width: int) -> list[Line]:
+    """The first facts, as many as fit into some lines; of the next one its beginning, or how many are left."""
+    found: list[Line] = []
+    for number, fact in enumerate(facts):
+        lines = [*wrap(fact, width, *_FACT)]
+        if len(found) + len(lines) <= room:
+            found += lines
+            continue
+        begun = [*wrap(fact, width - len(_CUT), *_FACT)][: max(room - len(found), 0)]
+        if begun and columns(begun[-1].text) > width // 2:  # more of it than what kind of fact it is
+            return [*found, *begun[:-1], Line(begun[-1].text.rstrip(" ;,") + _CUT)]
+        left = f"; {len(facts) - number} more with -v"
+        if found and columns(found[-1].text + left) <= width:
+            found[-1] = Line(found[-1].text + left)
+        break
+    return found
 
 
 def _gpu(result: Result, width: int) -> Iterator[Line]:

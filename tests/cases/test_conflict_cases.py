@@ -118,7 +118,7 @@ def test_case_D4_ordinals_of_a_foreign_openssl(machine: Machine) -> None:
     root = machine.has("site/cryptography/_openssl.pyd", imports={"libeay32.dll": [4500]})
     path = [foreign.parent, machine.drive / "env" / "Library" / "bin"]
     found = expect_primary("D4", machine.findings(root, "3.6", LoadTrace(182), conda=True, path=path))
-    assert "#4500" in found.message
+    assert "function number 4500" in found.message
 
 
 def test_case_D5_old_pywintypes_beside_python(machine: Machine) -> None:
@@ -139,7 +139,7 @@ def test_case_D6_qt_of_conda_before_that_of_the_wheel(machine: Machine) -> None:
     dll_dirs = [own.parent, machine.drive / "env" / "Library" / "bin"]
     found = expect_primary("D6", machine.findings(root, "3.11", LoadTrace(127), conda=True, dll_dirs=dll_dirs))
     assert found.remedy is not None
-    assert "install PyQt6 with conda too" in found.remedy.text
+    assert "Install PyQt6 with conda too" in found.remedy.text
 
 
 def test_case_D7_icu_of_anaconda_before_that_of_windows(machine: Machine) -> None:
@@ -184,7 +184,7 @@ def test_case_E4_hdf5_of_gdal_is_loaded_first(machine: Machine) -> None:
     machine.install("GDAL", "3.4.3", before)
     machine.install("h5py", "3.10.0", own, root)
     found = expect_primary("E4", machine.findings(root, load=LoadTrace(127), loaded=[before]))
-    assert "of GDAL 3.4.3, because the process has loaded it before" in evidence_of(found)
+    assert "of GDAL 3.4.3\nthe process has loaded it before" in evidence_of(found)
     assert found.remedy is not None
     assert found.remedy.command == "py -3.11 -m pip install --upgrade GDAL"
 
@@ -217,7 +217,7 @@ def test_case_I1_pyqt_with_the_qt_of_another_version(machine: Machine) -> None:
     machine.install("PyQt6_Qt6", "6.7.0", qt)
     found = expect_primary("I1", machine.findings(root, load=LoadTrace(127), dll_dirs=[qt.parent]))
     assert found.remedy is not None
-    assert found.remedy.text.startswith("PyQt6 6.6.0 and PyQt6_Qt6 6.7.0 do not fit")
+    assert found.remedy.text.startswith("Install versions of PyQt6 and PyQt6_Qt6 ")
 
 
 def test_case_I2_h5py_with_another_hdf5_of_conda(machine: Machine) -> None:

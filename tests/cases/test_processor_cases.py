@@ -52,7 +52,7 @@ def test_case_G1_tensorflow_on_a_processor_without_avx(on: Any, make_pe: MakePE)
     found = expect_primary("G1", findings(make_pe("_pywrap_tensorflow_internal.pyd"), VMOVDQU, ILLEGAL_INSTRUCTION))
     assert "does not have AVX" in found.message
     assert found.remedy is not None
-    assert "no DLL that could be installed helps" in found.remedy.text
+    assert "No DLL that could be installed helps" in found.remedy.text
 
 
 def test_case_G2_paddle_catches_the_exception_and_gives_up(on: Any, make_pe: MakePE) -> None:

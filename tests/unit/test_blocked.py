@@ -134,13 +134,13 @@ def test_an_event_of_the_policy_of_smart_app_control_names_it_and_the_file(root:
     assert (found.code, found.module, found.needed_by) == (POLICY, "b.dll", "a.dll")
     assert "Smart App Control" in found.message
     log = "Microsoft-Windows-CodeIntegrity/Operational"
-    assert f"event 3077 of {log} at 2026-03-02T10:15:04.1234567Z names it" in found.evidence
+    assert f"event 3077 of {log} at 2026-03-02 10:15:04 UTC names it" in found.evidence
     assert "no exceptions for single files" in remedy(found)
 
 
 @pytest.mark.parametrize(
     ("administrator", "words"),
-    [(True, "Allow {path}"), (False, "Ask the administrator"), (None, "Ask whoever administers")],
+    [(True, "Allow this file"), (False, "Ask the administrator"), (None, "Ask whoever administers")],
 )
 def test_what_to_do_about_a_policy_depends_on_who_may_change_it(
     administrator: bool | None, words: str, root: Path
@@ -196,7 +196,7 @@ def test_an_event_of_defender_names_the_threat_and_what_was_done(root: Path) -> 
     found = primary(root, LoadTrace(225), events=logged("defender", root))
     assert found.message == "Microsoft Defender blocked root.pyd as Trojan:Win32/Wacatac.B!ml."
     assert any(fact.endswith("names it: moved to quarantine") for fact in found.evidence)
-    assert "whether the package is the real one" in remedy(found)
+    assert remedy(found).startswith("If the package is the real one, restore the file")
 
 
 def test_words_of_an_event_that_are_in_the_language_of_the_user_are_not_repeated(root: Path) -> None:
@@ -245,7 +245,8 @@ def test_near_miss_a_mark_on_another_file_is_not_told(root: Path) -> None:
 def test_a_file_that_may_be_read_and_not_loaded_is_told_as_such(root: Path) -> None:
     found = primary(root, LoadTrace(5))
     assert "lets this user read root.pyd" in found.message
-    assert str(root) in remedy(found)
+    assert f"the file is there: {root}" in found.evidence
+    assert "right to read and execute this file" in remedy(found)
 
 
 @pytest.mark.parametrize("code", [5, 1920])
@@ -287,7 +288,7 @@ def test_near_miss_a_folder_in_the_place_of_a_dll_is_no_matter_of_rights(make_pe
     (tmp_path / "dep.dll").mkdir()
     path = make_pe("root.pyd", imports={"dep.dll": ["f"]})
     found = primary(path, LoadTrace(5))
-    assert found.message == f"dep.dll is a folder, and a DLL of that name is needed: {tmp_path / 'dep.dll'}."
+    assert found.message == "dep.dll is a folder, and a DLL of that name is needed."
     assert "right" not in remedy(found)
 
 
@@ -337,7 +338,7 @@ CRASHED = LoadTrace(None, exit_code=0xC0000005)
 def test_what_windows_reported_of_a_crash_is_told(name: str, root: Path) -> None:
     found = primary(root, CRASHED, events=logged(name))
     assert (
-        "Windows reported at 2026-03-02T10:15:04.0000000Z (event 1000): python.exe failed in MSVCP140.dll "
+        "Windows reported at 2026-03-02 10:15:04 UTC (event 1000): python.exe failed in MSVCP140.dll "
         "14.28.29334.0 at offset 0x12F58"
     ) in found.evidence
 

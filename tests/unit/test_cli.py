@@ -13,6 +13,7 @@ import pytest
 from pe_maker import pe
 
 import depwalk
+from depwalk import cli, tables
 
 if TYPE_CHECKING:
     from conftest import MakePE
@@ -250,13 +251,26 @@ def test_a_full_disk_is_told_in_one_line(form: str, make_pe: MakePE) -> None:
         refused(run(make_pe("root.pyd"), *FIXED, "--format", form, stdout=full))
 
 
-@pytest.mark.parametrize("option", ["--help", "--version"])
-def test_help_is_instant(option: str) -> None:
-    ran = run(option, python=("-X", "importtime"))
+@pytest.mark.parametrize("words", ["--help", "-h", "--version", "scan --help", "run --version"])
+def test_help_and_version_need_no_parser(words: str) -> None:
+    ran = run(*words.split(), python=("-X", "importtime"))
     assert ran.returncode == LOADS
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
-    heavy = {"cffi", "_cffi_backend", "rich", "depwalk.core", "depwalk.image", "packaging", "typing", "dataclasses"}
-    assert imported & heavy == set()
+    assert "depwalk.cli" in imported
+    assert imported & {"argparse", "re", "typing", "pathlib", "depwalk.core"} == set()
+
+
+@pytest.mark.parametrize("command", ["", *cli.COMMANDS])
+def test_the_help_that_is_kept_is_what_the_parser_says(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    kept = tables.path("help", f"{command or 'depwalk'}.txt").read_text("utf-8")
+    assert kept == cli.parser_of(command)[0].format_help(), "python3 ci/help.py writes it anew"
+
+
+def test_in_a_narrow_terminal_the_help_is_wrapped_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = run("--help").stdout.partition("where it would run")[2].splitlines()
+    assert max(map(len, shown)) < 60
 
 
 def test_help_names_every_option_and_the_exit_status() -> None:

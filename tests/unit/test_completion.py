@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import select
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +21,7 @@ from test_cli import HOME, LOADS, run
 from depwalk import __main__ as program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 pytest.importorskip("argcomplete")
 
@@ -150,3 +155,67 @@ def test_the_page_names_the_command_that_switches_it_on(shell: str) -> None:
     script = Path(sys.executable).with_name("register-python-argcomplete")
     made = subprocess.run([sys.executable, script, *command.split()[1:]], capture_output=True, check=True, timeout=60)
     assert b"depwalk" in made.stdout
+
+
+# ---- a real shell -------------------------------------------------------------------------------------------------
+
+SHOWS = {  # what the page does not say: Ctrl-T writes the line as it is by then into a file
+    "bash": """bind -x '"\\C-t": printf "%s" "$READLINE_LINE" > l; mv l line'\n""",
+    "zsh": "show() { print -r -- $BUFFER > l; mv l line }; zle -N show; bindkey '^T' show\n",
+}
+STARTED = {"bash": ("bash", "--noprofile", "-i"), "zsh": ("zsh", "-i")}
+
+
+def of_the_page(shell: str) -> str:
+    """The lines that the page has for the start-up file of a shell."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "completion.md").read_text("utf-8")
+    block = page.partition(f"**{shell}**")[2].split("\n\n")[1]
+    return "".join(f"{line.strip()}\n" for line in block.splitlines())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="drives a shell of POSIX systems")
+@pytest.mark.parametrize("shell", sorted(SHOWS))
+def test_a_real_shell_completes_with_the_lines_of_the_page(shell: str, tmp_path: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
+    lay(tmp_path, {"one.pyd": "", ".bashrc": "", ".zshrc": ""})
+    program = tmp_path / "bin" / "depwalk"
+    lay(tmp_path, {"bin/depwalk": f'#!/bin/sh\nexec "{sys.executable}" -m depwalk "$@"\n'})
+    program.chmod(0o755)
+    (tmp_path / f".{shell}rc").write_text(of_the_page(shell) + SHOWS[shell], "utf-8")
+    with started(shell, tmp_path) as keyboard:
+        keyboard("depwalk --wind", "depwalk --windows")
+        keyboard("depwalk sc", "depwalk scan")
+        keyboard("depwalk o", "depwalk one.pyd")
+        keyboard("depwalk --windows 11-a", "depwalk --windows 11-arm64")
+
+
+@contextmanager
+def started(shell: str, home: Path) -> Iterator[Callable[[str, str], None]]:
+    """A shell in a terminal; within it, a function that types the beginning of a line and Tab, and expects a line."""
+    import pty  # there is none on Windows
+
+    process, terminal = pty.fork()
+    if process == 0:
+        path = os.pathsep.join((str(home / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]))
+        variables = {"HOME": str(home), "ZDOTDIR": str(home), "PATH": path, "TERM": "xterm", "PYTHONPATH": HOME}
+        os.chdir(home)
+        os.execvpe(shell, STARTED[shell], variables)
+
+    def keyboard(typed: str, expected: str) -> None:
+        (home / "line").unlink(missing_ok=True)
+        os.write(terminal, f"\x15{typed}\t\x14".encode())  # Ctrl-U, the line, Tab, Ctrl-T
+        said = b""
+        end = time.monotonic() + 60
+        while not (home / "line").exists() and time.monotonic() < end:
+            if select.select([terminal], [], [], 0.05)[0]:  # a terminal that nobody reads stops the shell
+                said += os.read(terminal, 65536)
+        assert (home / "line").exists(), said
+        assert (home / "line").read_text("utf-8").strip() == expected
+
+    try:
+        yield keyboard
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        os.close(terminal)

@@ -301,7 +301,7 @@ def venv_of(tmp_path: Path, version: str) -> Target:
 def test_a_virtual_environment_whose_base_is_another_version_now_is_told(line: str, tmp_path: Path) -> None:
     error, why = findings(for_38(tmp_path / "venv" / "Lib" / "site-packages"), venv_of(tmp_path, line))
     assert (error.code, why.code) == ("wrong-python", "mixed-environment")
-    assert "was made with CPython 3.8" in why.message
+    assert "are for CPython 3.8, with which it was made" in why.message
     assert why.remedy is not None
     assert "venv --clear" in why.remedy.command
 

@@ -105,9 +105,7 @@ def needs(make_pe: MakePE, *dlls: str, name: str = "root.pyd", **more: Any) -> P
 
 def test_an_installed_runtime_that_is_older_than_the_dll_is_told_by_its_year(make_pe: MakePE) -> None:
     found = finding(needs(make_pe, "msvcp140.dll", "vcruntime140_1.dll"), target("10", "3.7", runtimes=("vc14=14.0",)))
-    assert found.message == (
-        "root.pyd needs vcruntime140_1.dll, and the Visual C++ runtime that is installed is older than 2019."
-    )
+    assert found.message == ("root.pyd needs vcruntime140_1.dll, and the Visual C++ runtime here is older than 2019.")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +200,7 @@ def test_near_miss_a_dll_beside_python_that_system32_does_not_have(make_pe: Make
 def test_what_python_has_beside_its_program_is_repaired_there(make_pe: MakePE, tmp_path: Path) -> None:
     (tmp_path / "Python311").mkdir()
     found = finding(needs(make_pe, "vcruntime140.dll"), at_python(drive(tmp_path), tmp_path / "Python311"))
-    assert f"belongs beside python.exe in {tmp_path / 'Python311'}" in found.message
+    assert f"directory of python.exe: {tmp_path / 'Python311'}" in found.evidence
     assert remedy(found).startswith("Repair Python")
 
 
@@ -303,7 +301,7 @@ def test_near_miss_that_package_for_pip_does_not_have_these(dll: str, make_pe: M
     place = at_python(drive(tmp_path), tmp_path / "Python311")
     found = finding(needs(make_pe, dll), place, host=Host(administrator=False))
     assert "pip" not in remedy(found)
-    assert "This needs an administrator." in remedy(found)
+    assert "(this needs an administrator)." in remedy(found)
 
 
 @pytest.mark.parametrize("administrator", [True, None])
@@ -331,9 +329,10 @@ def test_new_code_with_an_old_runtime_may_crash(make_pe: MakePE) -> None:
     assert (
         found.message == "root.pyd needs msvcp140.dll 14.40 or later, and gets 14.28.29334.0, with which it may crash."
     )
-    assert found.evidence[:2] == (
+    assert found.evidence[:3] == (
+        f"taken: {taken} (version 14.28.29334.0)",
+        "it is found first, by the rule: directory of the file",
         f"{root} was linked by Microsoft's linker 14.42, and locks a std::mutex",
-        f"taken: {taken} (version 14.28.29334.0), because it is found first, by the rule: directory of the file",
     )
 
 
@@ -499,7 +498,7 @@ def test_a_file_that_only_fails_where_an_old_copy_was_loaded_before_has_this_cau
     old = runtime(make_pe, "Lib/site-packages/pyarrow/msvcp140.dll")
     found = finding(extension(make_pe), replace(place, loaded=(str(old),)), loads_elsewhere=True)
     assert (found.severity, found.code, found.proof) == ("error", "msvc-runtime-too-old", "inferred")
-    assert f"taken: {old} (version 14.28.29334.0), because the process has loaded it before" in found.evidence
+    assert found.evidence[:2] == (f"taken: {old} (version 14.28.29334.0)", "the process has loaded it before")
     assert f"it lies in the package pyarrow of {tmp_path / 'Lib' / 'site-packages'}" in found.evidence
 
 
@@ -519,7 +518,7 @@ def test_the_package_that_brought_the_old_copy_is_updated_or_imported_later(make
     installed(site, "onnx", "1.17.0", root)
     found = finding(root, target(loaded=[old]))
     assert remedy(found) == (
-        f"Update pyarrow, which brought {old}. Until then, import onnx before it. "
+        "Update pyarrow, which brought this copy; until then, import onnx before it. "
         "py -3.11 -m pip install --upgrade pyarrow"
     )
 
@@ -539,7 +538,7 @@ def test_conda_updates_the_copy_beside_its_python(make_pe: MakePE, tmp_path: Pat
 def test_a_copy_of_unknown_origin_is_updated_with_its_program(make_pe: MakePE, tmp_path: Path) -> None:
     old = runtime(make_pe, "app/msvcp140.dll")
     found = finding(extension(make_pe), at_python(drive(tmp_path), tmp_path / "app"))
-    assert f"Update what {old} belongs to" in remedy(found)
+    assert remedy(found).startswith(f"Update what brought this old copy of the Visual C++ runtime 2015-2026: {old}")
 
 
 def test_a_package_whose_file_is_older_than_windows_lists_it_is_to_be_repaired(make_pe: MakePE, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_dll_that_only_its_package_makes_findable_is_noted_with_the_line_that_
     (found,) = as_imported(root, "pkg.libs")
     assert (found.severity, found.code, found.module) == ("note", "not-searched", "a.dll")
     assert (found.needed_by, found.proof) == ("root.pyd", "inferred")
-    assert found.message == "root.pyd finds a.dll only when its package is imported: loaded bare, it would not."
+    assert found.message == "root.pyd finds a.dll only when its package is imported: loaded by itself, it would not."
     assert found.evidence == (f"{root.parent.with_name('pkg.libs')}: added by {SOURCE}",)
 
 
@@ -123,7 +123,7 @@ def test_an_exception_that_is_about_no_dll_is_a_warning_and_the_verdict_unknown(
     trace = program(uncaught=("RuntimeError: sorry", "KeyError: 'x'"), exit_code=1)
     (found,) = findings(trace)
     assert (found.severity, found.code, found.module) == ("warning", "analysis-incomplete", "python app.py")
-    assert found.message == "It ended with RuntimeError: sorry, and no DLL failed to load."
+    assert found.message == "python app.py ended with RuntimeError: sorry, and no DLL failed to load."
     assert found.evidence == ("KeyError: 'x'",)
     assert verdict(trace) == ("unknown", "loader")
 
@@ -139,7 +139,10 @@ def test_a_file_that_the_loader_takes_and_python_refuses_is_the_error_and_the_pr
     trace = program(uncaught=(fatal.error,), failed=(fatal,), fatal=fatal)
     (found,) = findings(trace)
     assert (found.severity, found.module) == ("error", "_a.pyd")
-    assert found.message == f"It ended with {fatal.error}, and Python refused the file that the loader had loaded."
+    assert (
+        found.message
+        == f"python app.py ended with {fatal.error}, and Python refused the file that the loader had loaded."
+    )
     assert verdict(trace) == ("fails", "loader")
 
 
@@ -155,7 +158,7 @@ def test_an_exit_status_without_any_failure_is_a_warning_and_the_verdict_unknown
     trace = program(exit_code=status)
     (found,) = findings(trace)
     assert (found.severity, found.code) == ("warning", "analysis-incomplete")
-    assert found.message == f"It {how}, and no DLL failed to load."
+    assert found.message == f"python app.py {how}, and no DLL failed to load."
     assert verdict(trace) == ("unknown", "loader")
 
 
@@ -169,7 +172,7 @@ def test_the_exception_that_ended_a_program_is_told_with_its_place() -> None:
 def test_a_program_that_was_stopped_without_any_failure_is_a_warning_and_the_verdict_unknown() -> None:
     trace = program(timed_out=True, load=LoadTrace(None, timed_out=True))
     (found,) = findings(trace)
-    assert found.message == "It was stopped at the time limit, and no DLL failed to load."
+    assert found.message == "python app.py was stopped at the time limit, and no DLL failed to load."
     assert (found.severity, verdict(trace)) == ("warning", ("unknown", "loader"))
 
 

@@ -14,9 +14,10 @@ from targets import target
 
 import depwalk
 from depwalk import result
+from depwalk.finding import Remedy
 from depwalk.report import json as json_report
 from depwalk.report import text, tree
-from depwalk.report.lines import wrap
+from depwalk.report.lines import columns, padded, wrap
 
 if TYPE_CHECKING:
     from conftest import MakePE
@@ -98,7 +99,7 @@ def test_every_finding_is_told_whole(trouble: Result) -> None:
     shown = " ".join(" ".join(lines(trouble, verbose=True)).split())
     for finding in trouble.findings:
         for part in (finding.message, finding.remedy and finding.remedy.text, *finding.evidence):
-            assert part is None or " ".join(part.split()) in shown
+            assert part is None or " ".join(part.split()).rstrip(".") in shown
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_only_paths_commands_and_links_are_wider_than_asked(
     width: int, options: dict[str, bool], trouble: Result
 ) -> None:
     wide = [line for line in lines(trouble, width=width, **options) if len(line) > width]
-    assert [line for line in wide if not re.search(r"[\\/]|^ {6}\S", line)] == []
+    assert [line for line in wide if not re.search(r"[\\/]|^ {4}\S", line)] == []
 
 
 @WIDTHS
@@ -137,14 +138,14 @@ def test_a_path_with_spaces_stays_whole(make_pe: MakePE) -> None:
     path = make_pe("a folder with a name of many words/another one of many words/dep.dll")
     path.write_bytes(path.read_bytes()[:-1])
     root = make_pe(f"{path.parent.parent.name}/{path.parent.name}/root.pyd", imports={"dep.dll": ["f"]})
-    assert any(str(path) in line for line in lines(diagnosed(root), width=60))
+    assert any(str(path) in line for line in lines(diagnosed(root), width=60, verbose=True))
 
 
 def test_a_command_stays_whole(make_pe: MakePE) -> None:
     found = diagnosed(make_pe("root.pyd", imports={"python310.dll": ["f"]}))
     remedy = found.findings[0].remedy
     assert remedy is not None
-    assert f"      {remedy.command}" in lines(found, width=60)
+    assert f"    {remedy.command}" in lines(found, width=60)
 
 
 @pytest.mark.parametrize("glyphs", [tree.ASCII, tree.UNICODE])
@@ -214,19 +215,84 @@ def test_where_the_search_had_been_before_is_told_on_demand(make_pe: MakePE) -> 
     assert line.endswith(f"added directory; tried before: {path.parent} (not there); C:\\Python311 (not there)")
 
 
-def test_a_finding_has_at_most_two_facts_and_says_how_many_more_there_are(make_pe: MakePE) -> None:
-    found = diagnosed(make_pe("root.pyd", imports={"gone.dll": ["f"]}))
-    finding = replace(found.findings[0], evidence=("first", "second", "third", "fourth"))
-    shown = lines(replace(found, findings=(finding,)))
-    facts = [line for line in shown if line.startswith("  - ")]
-    assert facts == ["  - first", "  - second; 2 more with -v"]
+def told(found: Result, width: int = 80, **changed: Any) -> list[str]:
+    """The lines of a cause; `changed` are its fields."""
+    finding = replace(found.findings[0], **changed)
+    shown = lines(replace(found, findings=(finding,)), width=width)
+    start = next(number for number, line in enumerate(shown) if line.startswith(f"ERROR {finding.code}: "))
+    return shown[start : shown.index("", start)]
 
 
-def test_who_showed_a_cause_is_always_told(make_pe: MakePE) -> None:
-    found = diagnosed(make_pe("root.pyd", imports={"gone.dll": ["f"]}))
-    finding = replace(found.findings[0], evidence=("first", "second", "third"), proof="loader")
-    shown = lines(replace(found, findings=(finding,)))
-    assert "  - the Windows loader itself showed it" in shown
+@pytest.fixture
+def gone(make_pe: MakePE) -> Result:
+    return diagnosed(make_pe("root.pyd", imports={"gone.dll": ["f"]}))
+
+
+INSTALL = Remedy("Install it anew, from where you have it.", "winget install It", "https://example.org/it")
+
+
+def test_a_cause_is_told_in_five_lines_and_says_how_many_facts_are_left(gone: Result) -> None:
+    assert told(gone, message="a.dll is missing.", evidence=("1", "2", "3", "4"), remedy=INSTALL) == [
+        "ERROR missing-dll: a.dll is missing.",
+        "  - 1",
+        "  - 2; 2 more with -v",
+        "  What to do: Install it anew, from where you have it: https://example.org/it",
+        "    winget install It",
+    ]
+
+
+def test_of_a_fact_that_does_not_fit_the_beginning_is_told(gone: Result) -> None:
+    shown = told(gone, message="a.dll is missing.", evidence=("1", "two words " * 30, "3"), remedy=INSTALL)
+    assert shown[1:3] == ["  - 1", f"  - {'two words ' * 6}two ... (see -v)"]
+
+
+def test_near_miss_a_path_is_never_told_in_part(gone: Result) -> None:
+    shown = told(gone, message="a.dll is missing.", evidence=("1", "2", f"searched: C:\\{'x' * 90}"), remedy=INSTALL)
+    assert shown[1:3] == ["  - 1", "  - 2; 1 more with -v"]
+
+
+def test_where_there_is_no_room_the_first_sentence_tells_what_to_do(gone: Result) -> None:
+    remedy = Remedy("Reinstall it. " + "Or do something else that takes a longer sentence to be told in full. " * 3)
+    shown = told(gone, message="a word " * 16, evidence=("1",), remedy=remedy)
+    assert shown[-2:] == ["  - 1", "  What to do: Reinstall it."]
+
+
+def test_a_sentence_that_ends_in_a_colon_stays_with_its_command(gone: Result) -> None:
+    remedy = Remedy("Let somebody install it. If nobody does, " + "try it " * 12 + "like this:", "winget install It")
+    assert "like this: winget install It" in " ".join(" ".join(told(gone, remedy=remedy)).split())
+
+
+def test_a_link_goes_before_facts_and_a_command_before_a_link(gone: Result) -> None:
+    words = "a word " * 17  # two lines with the code
+    remedy = replace(INSTALL, text="Install it, " + "from where you have it, " * 4 + "anew.")
+    shown = "\n".join(told(gone, message=words, remedy=remedy))
+    assert (INSTALL.url in shown, INSTALL.command in shown, "  - " in shown) == (True, True, False)
+    shown = "\n".join(told(gone, message=words * 2, remedy=remedy))
+    assert (INSTALL.url in shown, INSTALL.command in shown) == (False, True)
+
+
+def test_a_command_without_words_is_told(gone: Result) -> None:
+    assert "    winget install It" in told(gone, message="a.dll is missing.", remedy=replace(INSTALL, text=""))
+
+
+def test_nothing_stands_behind_a_command(gone: Result) -> None:
+    remedy = replace(INSTALL, text="Install it:")
+    assert told(gone, message="a.dll is missing.", remedy=remedy)[-2:] == [
+        "    winget install It",
+        "    https://example.org/it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("proof", "words"), [("loader", " (seen here)."), ("inferred", " (concluded, not seen)."), ("static", ".")]
+)
+def test_who_showed_a_cause_is_always_told(proof: Any, words: str, gone: Result) -> None:
+    assert told(gone, message="a.dll is missing.", proof=proof)[0] == f"ERROR missing-dll: a.dll is missing{words}"
+
+
+def test_only_its_kind_has_a_colour(gone: Result) -> None:
+    line = next(line for line in text.render(gone) if line.text.startswith("ERROR"))
+    assert (line.style, line.text[: line.styled]) == ("bad", "ERROR missing-dll:")
 
 
 def test_what_is_found_below_a_dll_is_counted(make_pe: MakePE) -> None:
@@ -267,6 +333,31 @@ def test_control_characters_in_a_file_never_reach_the_terminal(name: str, make_p
 )
 def test_wrap(words: str, width: int, first: str, rest: str | None, wrapped: list[str]) -> None:
     assert [line.text for line in wrap(words, width, first, rest)] == wrapped
+
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        ("abc", 3),
+        ("größe", 5),
+        ("gro\u0308ße", 5),
+        ("日本語", 6),
+        ("\uff71", 1),
+        ("\uff21", 2),
+        ("한글", 4),
+        ("a\u200db", 2),
+    ],
+)
+def test_columns_of_a_terminal(words: str, number: int) -> None:
+    assert columns(words) == number
+
+
+def test_wide_letters_are_wrapped_by_their_columns() -> None:
+    assert [line.text for line in wrap("日本 日本 日本", 9)] == ["日本 日本", "日本"]
+
+
+def test_names_with_wide_letters_keep_columns_aligned() -> None:
+    assert [columns(padded(name, 8)) for name in ("日本語", "abc", "gro\u0308ße", "longer than that")] == [8, 8, 8, 16]
 
 
 # ---- JSON --------------------------------------------------------------------------------------------------------

@@ -364,6 +364,16 @@ def test_what_broke_since_a_run_is_shown(tmp_path: Path, scan: Callable[..., Sai
     assert (alone.status, alone.out.strip().splitlines()[0]) == (FAILS, "From run 1 to run 2: 1 broke, 1 mended.")
 
 
+def test_quiet_a_scan_and_its_comparison_are_one_line(tmp_path: Path, scan: Callable[..., Said]) -> None:
+    folder = lay(tmp_path / "lib", {"a.pyd": GOOD})
+    options = (*FIXED, "--db", tmp_path / "scans.db", "--quiet")
+    scan(folder, *options)
+    lay(folder, {"a.pyd": BAD})
+    said = scan(folder, *options, "--since", "last")
+    assert said.out.splitlines() == ["1 extension module: 1 does NOT load. From run 1 to run 2: 1 broke."]
+    assert scan(*options, "--since", "1").out.splitlines() == ["From run 1 to run 2: 1 broke."]
+
+
 def test_a_run_that_is_not_in_the_database_is_refused(fine: Path, tmp_path: Path, scan: Callable[..., Said]) -> None:
     scan(fine, *FIXED, "--db", tmp_path / "scans.db")
     refused(scan(fine, *FIXED, "--db", tmp_path / "scans.db", "--since", "7"), "'7'", "there are: 1")

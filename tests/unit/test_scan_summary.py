@@ -108,7 +108,7 @@ def test_where_the_real_loader_was_asked_that_is_said() -> None:
 
 def causes(lines: list[str]) -> list[str]:
     """The lines that name a cause."""
-    return [line for line in lines if " breaks " in line]
+    return [line for line in lines if re.search(" breaks? [0-9]", line)]
 
 
 def test_each_root_cause_is_named_once_with_the_number_of_files_the_worst_first() -> None:
@@ -122,7 +122,7 @@ def test_each_root_cause_is_named_once_with_the_number_of_files_the_worst_first(
 def test_a_file_counts_once_however_many_cases_it_fails_in() -> None:
     lines = page(*(replace(row(GONE), case=case) for case in (SEVEN, TEN, ELEVEN)))
     assert causes(lines) == ["missing-dll: Gone.dll breaks 1 extension module"]
-    assert "  - in: 7, 10, 11" in lines
+    assert "  - in: 7, 10, 11; of: Demo_Pkg 1.0" in lines
 
 
 def test_modules_that_come_together_are_one_cause() -> None:
@@ -131,7 +131,7 @@ def test_modules_that_come_together_are_one_cause() -> None:
         row(replace(found("missing-msvc-runtime", name), remedy=vc), path=f"{name}.pyd")
         for name in ("msvcp140.dll", "vcruntime140.dll")
     ]
-    assert causes(page(*rows)) == ["missing-msvc-runtime: msvcp140.dll, vcruntime140.dll breaks 2 extension modules"]
+    assert causes(page(*rows)) == ["missing-msvc-runtime: msvcp140.dll, vcruntime140.dll break 2 extension modules"]
 
 
 def test_the_same_module_for_another_reason_is_another_cause() -> None:
@@ -143,14 +143,14 @@ def test_a_cause_says_whose_files_it_breaks_how_many_and_one_of_them() -> None:
     rows = [*several(3, GONE), row(GONE, path="x/y.pyd", distribution="")]
     lines = page(*rows)
     assert "  - of: Demo_Pkg 1.0 (3), x" in lines
-    assert lines[lines.index("  - for instance") + 1] == f"    {rows[0].file.path}"
+    assert f"  - for instance {rows[0].file.path}" in lines
 
 
 def test_a_cause_says_what_to_do() -> None:
     remedy = Remedy("Install it.", "pip install it", "https://example.org/it")
     lines = page(row(replace(GONE, remedy=remedy)))
-    at = lines.index("  What to do: Install it.")
-    assert lines[at + 1 : at + 3] == ["      pip install it", "      https://example.org/it"]
+    at = lines.index("  What to do: Install it: https://example.org/it")
+    assert lines[at + 1] == "    pip install it"
 
 
 def test_a_finding_that_is_ignored_is_no_cause() -> None:
@@ -201,6 +201,15 @@ def test_all_distributions_are_listed_on_demand() -> None:
         "By distribution",
         "  Demo_Pkg 1.0  1 does NOT load",
         "  fine 1.0      all 2 load",
+    ]
+
+
+def test_names_with_wide_letters_keep_the_numbers_in_one_column() -> None:
+    rows = [row(GONE, distribution=name, path=f"{name}/a.pyd") for name in ("数据库", "plain")]
+    assert distributions(page(*rows)) == [
+        "By distribution",
+        "  plain 1.0   1 does NOT load",
+        "  数据库 1.0  1 does NOT load",
     ]
 
 

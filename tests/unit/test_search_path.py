@@ -302,7 +302,7 @@ def test_of_several_delayed_loads_the_first_is_named_and_the_others_are_told(mak
     path = make_pe("root.pyd", delay={"one.dll": ["f"], "two.dll": ["f"]})
     found = diagnosis.diagnose(evidence(path, target(), load=LoadTrace(None, exit_code=0xC06D007E)))
     assert [(one.severity, one.module) for one in found] == [("error", "one.dll"), ("warning", "two.dll")]
-    assert "the load ended so; it may also be for two.dll" in found[0].evidence
+    assert "the load ended with this code; it may also be for two.dll" in found[0].evidence
 
 
 def test_near_miss_a_load_that_died_of_something_else_leaves_the_delayed_load_a_warning(make_pe: MakePE) -> None:

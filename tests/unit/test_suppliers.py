@@ -186,7 +186,7 @@ def test_what_a_package_should_bring_is_its_fault(make_pe: MakePE, tmp_path: Pat
     (found,) = findings(path, target("11", "3.11", environment=env(tmp_path)))
     assert found.message == (
         "_swigfaiss.pyd of faiss_cpu 1.7.1 needs openblas.dll, a part of OpenBLAS, a library for linear algebra: the "
-        "package should bring it and does not."
+        "package lacks it."
     )
     assert found.remedy is not None
     assert found.remedy.command == 'py -3.11 -m pip install --only-binary :all: "faiss_cpu!=1.7.1"'

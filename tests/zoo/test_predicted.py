@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from animals import RUN_TIME, assumed_target, folder, rows, target_path
 
 from depwalk import image
+from depwalk.finding import Finding, Remedy
+from depwalk.report import text
 from depwalk.result import diagnose
 
 if TYPE_CHECKING:
@@ -67,6 +71,31 @@ def test_each_dll_is_taken_from_where_the_specification_says(animal: dict[str, A
         inside = os.path.normcase(taken).startswith(os.path.normcase(str(folder(animal))))
         actual = os.path.relpath(taken, folder(animal)).replace(os.sep, "/") if inside else ""
         assert actual.lower() == place.lower()
+
+
+@pytest.mark.parametrize(("animal", "version", "expected"), EXPECTATIONS)
+def test_each_cause_is_told_in_five_lines_of_80_columns(
+    animal: dict[str, Any], version: str, expected: dict[str, Any]
+) -> None:
+    if expected.get("finding") in (None, *RUN_TIME) or not os.path.exists(target_path(animal)) or is_no_image(animal):
+        return
+    result = predict(animal, version)
+    findings = tuple(in_a_short_directory(finding, str(folder(animal))) for finding in result.findings)
+    page = "\n".join(line.text for line in text.render(replace(result, findings=findings)))
+    causes = re.findall(r"^(?:ERROR|WARNING|NOTE) [^\n]*(?:\n [^\n]*)*", page, re.MULTILINE)
+    assert len(causes) == len(findings)
+    assert [cause for cause in causes if cause.count("\n") >= 5] == []
+
+
+def in_a_short_directory(finding: Finding, place: str) -> Finding:
+    """A finding as if the animal lived where paths are as long as those of people."""
+
+    def moved(words: str) -> str:
+        return words.replace(place, os.path.join("C:", "app"))
+
+    remedy = finding.remedy and Remedy(*map(moved, (finding.remedy.text, finding.remedy.command, finding.remedy.url)))
+    facts = tuple(map(moved, finding.evidence))
+    return replace(finding, message=moved(finding.message), evidence=facts, remedy=remedy)
 
 
 def is_no_image(animal: dict[str, Any]) -> bool:
