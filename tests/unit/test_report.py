@@ -246,7 +246,7 @@ def test_of_a_fact_that_does_not_fit_the_beginning_is_told(gone: Result) -> None
     assert shown[1:3] == ["  - 1", f"  - {'two words ' * 6}two ... (see -v)"]
 
 
-def test_near_miss_a_path_is_never_told_in_part(gone: Result) -> None:
+def test_a_path_is_never_told_in_part(gone: Result) -> None:
     shown = told(gone, message="a.dll is missing.", evidence=("1", "2", f"searched: C:\\{'x' * 90}"), remedy=INSTALL)
     assert shown[1:3] == ["  - 1", "  - 2; 1 more with -v"]
 
