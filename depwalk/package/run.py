@@ -42,6 +42,7 @@ _DEEPEST_CALL = 8
 _MOST_CALLS = 40  # of one function
 _MOST_TURNS = 64  # of one loop
 _LOAD = re.compile(r"ctypes\.(?:.*\.)?(?:CDLL|WinDLL|OleDLL|PyDLL|LoadLibrary(?:Ex)?[AW]?)$")
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")  # where a statement has others
 _MACHINES = {"x64": "AMD64", "x86": "x86", "arm64": "ARM64"}
 
 
@@ -733,8 +734,15 @@ class _Tree:
     @cached_property
     def functions(self) -> dict[tuple[int, str], ast.FunctionDef | ast.AsyncFunctionDef]:
         """By line and name."""
-        nodes = (node for node in ast.walk(self.syntax) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
-        return {(node.lineno, node.name): node for node in nodes}
+        found = {}
+        pending: list[ast.AST] = [self.syntax]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                found[node.lineno, node.name] = node
+            for block in _BLOCKS:  # expressions, which most of a tree are, have no functions in them
+                pending += getattr(node, block, ())
+        return found
 
 
 class _Trees:
