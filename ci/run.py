@@ -20,7 +20,6 @@ import contextlib
 import functools
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +34,7 @@ import examples
 import fetch
 import prerequisites
 import sanitize
+import wheels
 from steps import (
     CACHE,
     CHECKOUT,
@@ -46,7 +46,6 @@ from steps import (
     run_logged,
     say,
     step,
-    tree_hash,
 )
 
 if TYPE_CHECKING:
@@ -57,11 +56,6 @@ IN_NAMESPACE = "DEPWALK_CI_IN_NAMESPACE"
 PYTEST_NOTHING_COLLECTED = 5
 PYTEST_TIMEOUT = 3600
 AGREEMENT_TIMEOUT = 3600
-SOURCES = (
-    "pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "README.md", "LICENSE",
-    "csrc", "depwalk",
-)  # fmt: skip
-GENERATED = ("__pycache__", "_core*", "_binding.py")
 OTHER_CPU = "Nehalem"  # a model of qemu, without AVX
 PROCESSOR_TESTS = "tests/processor"  # for it alone; elsewhere they skip themselves
 SITE = CACHE / "documentation"
@@ -376,42 +370,16 @@ def build_zoo(host_python: Path) -> int:
     return 0
 
 
-def copy_sources(workplace: Path) -> Path:
-    """Copy what a build needs, so that nothing is left behind in the checkout."""
-    sources = workplace / "sources"
-    for name in SOURCES:
-        origin = CHECKOUT / name
-        if origin.is_dir():
-            shutil.copytree(origin, sources / name, ignore=shutil.ignore_patterns(*GENERATED))
-        elif origin.is_file():
-            sources.mkdir(parents=True, exist_ok=True)
-            shutil.copy(origin, sources / name)
-    return sources
-
-
-def sources_key() -> str:
-    """Return what changes when a build would have another result."""
-    present = [CHECKOUT / name for name in SOURCES if (CHECKOUT / name).exists()]
-    return tree_hash(present, GENERATED) + (fetch.PINS / "host.txt").read_text()
-
-
-def compiler(host_python: Path, target: str = "") -> dict[str, str]:
-    """Return an environment whose C compiler is zig, for the host or for another target."""
-    command = [host_python.as_posix(), "-m", "ziglang", "cc"]
-    target_option = ["-target", target] if target else ["-mcpu=baseline"]  # not what only this processor has
-    return bed.zig_environment() | {"CC": shlex.join([*command, *target_option])}
-
-
 def install_on_host(host_python: Path) -> int:
     """Build depwalk from the checkout and install it into the host's environment."""
 
     def build(workplace: Path) -> None:
-        sources = copy_sources(workplace)
+        sources = wheels.copy_sources(workplace)
         options = ["--no-build-isolation", "--no-deps", "--force-reinstall", "--no-index"]
         pip: Command = [host_python, "-m", "pip", "install"]
-        run_logged([*pip, *options, sources], "install-host", env=compiler(host_python))
+        run_logged([*pip, *options, sources], "install-host", env=wheels.compiler(host_python))
 
-    inputs = [sources_key(), (CACHE / "venv" / STAMP).read_text()]
+    inputs = [wheels.sources_key(), (CACHE / "venv" / STAMP).read_text()]
     step(CACHE / "installed-host", "depwalk for this machine", "half a minute the first time", inputs, build)
     return 0
 
@@ -484,12 +452,8 @@ def install_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) 
     """Build depwalk's Windows wheel and install it into the Windows Python."""
 
     def build(workplace: Path) -> None:
-        environment = compiler(host_python, f"{arch.zig}-windows-gnu")
-        wheels = workplace / "wheels"
-        make: Command = ["setup.py", "-q", "bdist_wheel", "--plat-name", arch.platform, "-d", wheels]
-        sources = copy_sources(workplace)
-        run_logged([host_python, *make], f"wheel-{arch.name}", env=environment, cwd=sources)
-        (wheel,) = wheels.glob("*.whl")
+        platform = wheels.platform_of(arch.platform)
+        wheel = wheels.build_wheel(host_python, platform, wheels.copy_sources(workplace), workplace)
         for old in site_packages.glob("depwalk*"):
             remove_tree(old)
         pip: Command = [host_python, "-m", "pip", "install", "--no-index", "--no-deps"]
@@ -498,7 +462,7 @@ def install_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) 
         run_logged([*pip, *place, *version, wheel], f"install-{arch.name}")
 
     site_packages = the_bed.home(arch.name) / "Lib" / "site-packages"
-    inputs = [sources_key(), (the_bed.home(arch.name) / STAMP).read_text()]
+    inputs = [wheels.sources_key(), (the_bed.home(arch.name) / STAMP).read_text()]
     target = the_bed.home(arch.name) / "depwalk-wheel"
     step(target, f"depwalk for Windows {arch.name}", "5 s", inputs, build)
     return 0
