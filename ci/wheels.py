@@ -111,10 +111,22 @@ def epoch() -> str:
 def build_wheel(host_python: Path, platform: Platform, sources: Path, directory: Path, **variables: str) -> Path:
     """Build the wheel of a platform from a copy of the sources, which must be a new one for each; return its path."""
     environment = compiler(host_python, platform.zig) | {"SOURCE_DATE_EPOCH": epoch()} | variables
+    if platform.tag.startswith("musllinux"):
+        environment["LDFLAGS"] = f"-nostdlib {musl(host_python, platform, sources)}"
     make: Command = ["setup.py", "-q", "bdist_wheel", "--plat-name", platform.tag, "-d", directory]
     run_logged([host_python, *make], f"wheel-{platform.tag}", env=environment, cwd=sources)
     (wheel,) = directory.glob(f"*-{platform.tag}.whl")
     return wheel
+
+
+def musl(host_python: Path, platform: Platform, directory: Path) -> str:
+    """Make a C library without contents that is named as on musl systems; zig's own is "libc.so". Return its name."""
+    processor = platform.zig.partition("-")[0]
+    (directory / "empty.c").write_text("typedef int nothing;\n")
+    name: Command = ["-shared", "-nostdlib", f"-Wl,-soname,libc.musl-{processor}.so.1", "-o", "musl.so"]
+    command = [*zig(host_python), "-target", platform.zig, *name, "empty.c"]
+    run_logged(command, f"musl-{processor}", env=bed.zig_environment(), cwd=directory)
+    return "musl.so"
 
 
 def build_sdist(host_python: Path, sources: Path, directory: Path, **variables: str) -> Path:
