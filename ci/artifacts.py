@@ -38,15 +38,15 @@ class Library:
 
 def libraries(file: Path) -> list[Library]:
     """The cores in a wheel, that of its own platform first, or the program that a file is."""
-    if file.suffix != ".whl":
-        return [read(file.name, file.read_bytes())] if file.suffix == ".exe" else []
+    if file.suffix == ".exe":
+        return [read(file.name, file.read_bytes())]
     with zipfile.ZipFile(file) as archive:
         names = [name for name in archive.namelist() if re.search(r"\.(dll|so|dylib)$", name)]
         return [read(name, archive.read(name)) for name in sorted(names, key=lambda name: ("_core-" in name, name))]
 
 
 def read(name: str, content: bytes) -> Library:
-    """What one file says of itself. Raises ValueError when it is of no format that is published."""
+    """What one file says of itself. Raises TypeError when it is of no format that is published."""
     binary = lief.parse(list(content))
     if isinstance(binary, lief.PE.Binary):
         imports = sorted({entry.name.lower() for entry in binary.imports})
@@ -65,7 +65,7 @@ def read(name: str, content: bytes) -> Library:
         oldest = f"macOS {version[0]}.{version[1]}"
         machine = binary.header.cpu_type.name
     else:
-        raise ValueError(f"{name} is neither PE nor ELF nor Mach-O")
+        raise TypeError(f"{name} is neither PE nor ELF nor Mach-O")
     return Library(name, len(content), MACHINES.get(machine, machine.lower()), tuple(imports), oldest, content)
 
 
@@ -75,8 +75,8 @@ def version_of(name: str) -> tuple[int, ...]:
 
 
 def table(directory: Path) -> str:
-    """The table of all files of a release."""
-    return HEAD + "".join(rows(file) for file in sorted(directory.iterdir()))
+    """The table of what is compiled; the archive of the sources holds the page itself, and so has no size in it."""
+    return HEAD + "".join(rows(file) for file in sorted(directory.iterdir()) if file.suffix in (".whl", ".exe"))
 
 
 def rows(file: Path) -> str:
@@ -86,7 +86,7 @@ def rows(file: Path) -> str:
         f" {library.machine} | {library.size / 1000:.0f} | {', '.join(library.imports)} | {library.oldest} |\n"
         for library in libraries(file)
     ]
-    return first + "| | |".join(lines or [" | | | |\n"])
+    return first + "| | |".join(lines)
 
 
 def main() -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 import venv
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from from_ci import CHECKOUT, load
+from from_ci import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+    Finished = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="session")
@@ -45,43 +47,62 @@ def _told(variable: str) -> Path:
 @pytest.fixture(scope="session")
 def ci() -> Any:
     """ci/wheels.py as a module."""
-    sys.path.append(str(CHECKOUT / "ci"))
-    return load("wheels")
+    return _module("wheels")
 
 
 @pytest.fixture(scope="session")
 def artifacts() -> Any:
     """ci/artifacts.py as a module."""
-    return load("artifacts")
+    return _module("artifacts")
+
+
+def _module(name: str) -> Any:
+    if str(CHECKOUT / "ci") not in sys.path:
+        sys.path.append(str(CHECKOUT / "ci"))
+    return importlib.import_module(name)
+
+
+@dataclass(frozen=True)
+class Clean:
+    """A new environment with nothing in it, not even pip; no index is asked, and nobody's settings are read."""
+
+    home: Path
+    needed: Path
+
+    @property
+    def programs(self) -> Path:
+        return self.home / "bin"
+
+    def install(self, *what: str | Path, path: str = os.defpath, **variables: str) -> Finished:
+        """Install with the pip of the tests; PATH is where the build finds a compiler."""
+        pip = [sys.executable, "-m", "pip", "--python", self.programs / "python", "install"]
+        return self.run([*pip, "--no-index", "--find-links", self.needed, *what], PATH=path, **variables)
+
+    def run(self, command: Sequence[str | Path], **variables: str) -> Finished:
+        """Run a program in a directory where nothing of depwalk is."""
+        return finished(command, {**self.variables, **variables}, self.home)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        return {
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "PATH": os.defpath,
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
 
 
 @pytest.fixture
-def clean(tmp_path: Path, needed: Path) -> Run:
-    """clean("pip", "install", ...) runs a module of a new environment, where nothing is installed and no index asked."""
+def clean(tmp_path: Path, needed: Path) -> Clean:
     home = tmp_path / "clean"
-    venv.create(home, with_pip=True)
-    programs = home / "bin"
-
-    def run(
-        *command: str | Path, program: str = "python", path: str = "", **variables: str
-    ) -> subprocess.CompletedProcess[str]:
-        environment = {
-            "PATH": path or os.pathsep.join([str(programs), os.defpath]),
-            "HOME": str(tmp_path),
-            "LANG": "C.UTF-8",
-            "PIP_NO_INDEX": "1",
-            "PIP_FIND_LINKS": str(needed),
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_CONFIG_FILE": os.devnull,
-        }
-        return finished([programs / program, *command], environment | variables, tmp_path)
-
-    return run
+    venv.create(home)
+    return Clean(home, needed)
 
 
 def finished(
     command: Sequence[str | Path], environment: Mapping[str, str] | None = None, directory: Path | None = None
-) -> subprocess.CompletedProcess[str]:
+) -> Finished:
     """A program that has ended, with what it wrote as one text."""
     return subprocess.run(
         command,

@@ -12,18 +12,18 @@ from from_ci import CHECKOUT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Run
+    from conftest import Clean
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64", reason="the wheel is for Linux on x86-64"
 )
 
 
-def test_the_wheel_for_this_machine_is_chosen_installed_and_used(clean: Run, dist: Path) -> None:
-    installed = clean("-m", "pip", "install", "--find-links", dist, "--only-binary", "depwalk", "--pre", "depwalk")
+def test_the_wheel_for_this_machine_is_chosen_installed_and_used(clean: Clean, dist: Path) -> None:
+    installed = clean.install("--find-links", dist, "--only-binary", "depwalk", "--pre", "depwalk")
     assert installed.returncode == 0, installed.stdout
 
-    used = clean(CHECKOUT / "tests" / "release" / "use.py")
+    used = clean.run([clean.programs / "python", CHECKOUT / "tests" / "release" / "use.py"])
     assert (used.returncode, used.stdout) == (0, "used\n")
-    script = clean("--version", program="depwalk")
+    script = clean.run([clean.programs / "depwalk", "--version"])
     assert (script.returncode, script.stdout.split()[0]) == (0, "depwalk")

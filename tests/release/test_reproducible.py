@@ -26,10 +26,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 # One of each kind: PE for three processors, ELF, Mach-O.
 @pytest.mark.parametrize("tag", ["win_amd64", "manylinux2014_x86_64", "musllinux_1_2_x86_64", "macosx_11_0_arm64"])
 def test_a_wheel_is_the_same_bytes(tag: str, dist: Path, ci: Any, elsewhere: Path) -> None:
-    forgotten = {"ZIG_LOCAL_CACHE_DIR": str(elsewhere / "zig")}
-    again = ci.build_wheel(
-        Path(sys.executable), ci.platform_of(tag), ci.copy_sources(elsewhere), elsewhere, **forgotten
-    )
+    sources, forgotten = ci.copy_sources(elsewhere), str(elsewhere / "zig")
+    again = ci.build_wheel(Path(sys.executable), ci.platform_of(tag), sources, elsewhere, ZIG_LOCAL_CACHE_DIR=forgotten)
 
     assert again.read_bytes() == (dist / again.name).read_bytes()
 

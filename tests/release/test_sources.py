@@ -15,12 +15,13 @@ import pytest
 from from_ci import CHECKOUT
 
 if TYPE_CHECKING:
-    from conftest import Run
+    from conftest import Clean
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="what is published is looked at where it was built")
 
 LEFT_OUT = {".gitignore", ".ci/run"}
 MADE = {"PKG-INFO", "setup.cfg"}
+WAY_OUT = "name another one in CC, or install a wheel, which needs none: pip install --only-binary depwalk depwalk"
 
 
 @pytest.fixture
@@ -51,40 +52,37 @@ def test_it_names_no_owner_and_one_time(archive: Path) -> None:
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "zig"])
-def test_it_is_installed_with_a_c_compiler(compiler: str, archive: Path, clean: Run, ci: Any) -> None:
+def test_it_is_installed_with_a_c_compiler(compiler: str, archive: Path, clean: Clean, ci: Any) -> None:
     if compiler == "gcc" and not shutil.which("gcc"):
         pytest.skip("gcc is not here")
     command = "gcc" if compiler == "gcc" else shlex.join([*ci.zig(Path(sys.executable)), "-mcpu=baseline"])
     caches = {name: text for name, text in os.environ.items() if name.startswith("ZIG_")}
-    built = clean("-m", "pip", "install", archive, CC=command, **caches)
+    built = clean.install(archive, CC=command, **caches)
     assert built.returncode == 0, built.stdout
 
-    used = clean(CHECKOUT / "tests" / "release" / "use.py")
+    used = clean.run([clean.programs / "python", CHECKOUT / "tests" / "release" / "use.py"])
     assert (used.returncode, used.stdout) == (0, "used\n")
 
 
-def test_without_a_compiler_one_sentence_says_what_to_do(archive: Path, clean: Run, tmp_path: Path) -> None:
+def test_without_a_compiler_one_sentence_says_what_to_do(archive: Path, clean: Clean, tmp_path: Path) -> None:
     nothing = tmp_path / "nothing"
     nothing.mkdir()
-    built = clean("-m", "pip", "install", archive, path=str(nothing))
+    built = clean.install(archive, path=str(nothing))
 
     assert built.returncode == 1
     assert last_word(built.stdout) == (
-        "error: depwalk's core is written in C, and the compiler 'cc' cannot be run (No such file or directory): install "
-        "a C compiler such as gcc or clang, name another one in CC, or install a wheel, which needs none: "
-        "pip install --only-binary depwalk depwalk"
+        "error: depwalk's core is written in C, and the compiler 'cc' cannot be run (No such file or directory): "
+        f"install a C compiler such as gcc or clang, {WAY_OUT}"
     )
 
 
-def test_of_a_compiler_that_fails_its_exit_status_and_the_command_are_said(archive: Path, clean: Run) -> None:
-    built = clean("-m", "pip", "install", archive, CC="false")
+def test_of_a_compiler_that_fails_its_exit_status_and_the_command_are_said(archive: Path, clean: Clean) -> None:
+    built = clean.install(archive, CC="false")
 
     assert built.returncode == 1
-    word = last_word(built.stdout)
-    assert word.startswith(
-        "error: the C compiler failed with exit status 1; what it said stands above this line. It was:"
-    )
-    assert word.endswith("or install a wheel, which needs none: pip install --only-binary depwalk depwalk")
+    told = last_word(built.stdout)
+    assert told.startswith("error: the C compiler failed with exit status 1; what it said stands above this line.")
+    assert told.endswith(WAY_OUT)
 
 
 def last_word(output: str) -> str:

@@ -158,10 +158,11 @@ def test_the_core_for_macos_on_arm_is_signed_as_every_program_there_must_be(dist
     assert artifacts.lief.parse(list(library.content)).has_code_signature
 
 
-def test_the_page_of_the_release_has_a_row_for_every_file(dist: Path) -> None:
+def test_the_page_of_the_release_has_a_row_for_everything_that_is_compiled(dist: Path) -> None:
     page = (CHECKOUT / "docs" / "release.md").read_text("utf-8")
+    compiled = {file.name for file in dist.iterdir() if file.suffix in (".whl", ".exe")}
 
-    assert set(re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)) == {file.name for file in dist.iterdir()}
+    assert set(re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)) == compiled
 
 
 def test_the_programs_for_installers_import_what_every_windows_has(dist: Path, artifacts: Any) -> None:
@@ -185,10 +186,8 @@ def user(tmp_path: Path, ci: Any) -> Any:
     def build(target: str, *options: str) -> Path:
         program = tmp_path / "uses_core"
         source = CHECKOUT / "tests" / "release" / "uses_core.c"
-        include = f"-I{CHECKOUT / 'csrc'}"
-        built = finished(
-            [*ci.zig(Path(sys.executable)), "-target", target, include, "-O1", *options, source, "-o", program]
-        )
+        compiler = [*ci.zig(Path(sys.executable)), "-O2", "-target", target, f"-I{CHECKOUT / 'csrc'}", *options]
+        built = finished([*compiler, source, "-o", program])
         assert built.returncode == 0, built.stdout
         return program
 
