@@ -6,6 +6,7 @@ python3 ci/run.py cases
 python3 ci/run.py matrix
 python3 ci/run.py examples
 python3 ci/run.py site
+python3 ci/run.py wheels [--host]
 python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py instructions [--most N] [FILE...]
@@ -49,7 +50,7 @@ from steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 ON_WINDOWS = os.name == "nt"
 IN_NAMESPACE = "DEPWALK_CI_IN_NAMESPACE"
@@ -101,6 +102,8 @@ def main() -> int:
     commands.add_parser("matrix", help="scan the whole wheelhouse in every case, compare, and write docs/matrix.md")
     commands.add_parser("examples", help="write docs/examples: the reports of ten patients, from real runs")
     commands.add_parser("site", help="build the documentation site, and say where it is")
+    released = commands.add_parser("wheels", help="build what is published, look at it, install and use it")
+    released.add_argument("--host", action="store_true", help="only what this machine runs itself: no Wine")
     commands.add_parser("bed", help="only set the test bed up")
     commands.add_parser(
         "agreement", allow_abbrev=False, help="compare predictions with real loads over every real extension"
@@ -124,11 +127,14 @@ def main() -> int:
         return cases.main()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the bed is closed
     try:
-        on_host = options.command in ("instructions", "matrix", "site") or (options.command == "test" and options.host)
+        on_host = options.command in ("instructions", "matrix", "site") or (
+            options.command in ("test", "wheels") and options.host
+        )
         needs_bed = not ON_WINDOWS and not on_host
         prerequisites.ensure(
             bed=needs_bed,
             browser=options.command == "examples" or (options.command == "test" and not options.windows),
+            foreign=options.command == "wheels",
         )
         if needs_bed:
             enter_namespace()
@@ -139,6 +145,7 @@ def main() -> int:
                 "matrix": matrix_command,
                 "examples": examples_command,
                 "site": site_command,
+                "wheels": lambda: wheels_command(host=options.host),
                 "bed": bed_command,
                 "agreement": lambda: agreement_command(rest),
                 "instructions": lambda: instructions_command(rest),
@@ -258,6 +265,43 @@ def site_command() -> int:
     return status
 
 
+def wheels_command(*, host: bool) -> int:
+    """Build what is published, write docs/release.md, and do all that tests/release asks for."""
+    report = Report()
+    host_python = fetch.host_environment()
+    report.run("what is published", functools.partial(build_published, host_python))
+    page: Command = [host_python, CHECKOUT / "ci" / "artifacts.py", wheels.DIST]
+    report.run("docs/release.md", lambda: subprocess.call(page))
+    report.run("the sources with this page", functools.partial(build_published, host_python))
+    report.run("host: install", functools.partial(install_on_host, host_python))
+    needed = {"DEPWALK_NEEDED": str(wheels.prepare_needed(host_python))}
+    test = functools.partial(host_pytest, host_python, ["tests/release"], needed)
+    report.run("host: tests/release", test)
+    if not host and not ON_WINDOWS:
+        with bed.open_bed(host_python) as the_bed:
+            for arch in bed.ARCHITECTURES.values():
+                use = functools.partial(use_in_bed, host_python, the_bed, arch)
+                report.run(f"Windows {arch.name}: install and use", use)
+    return report.close()
+
+
+def build_published(host_python: Path) -> int:
+    """Build all that is published, and the environment with the tools that look at it."""
+    wheels.release_tools(host_python)
+    say(f"[ci] what is published is in {wheels.prepare_all(host_python)}")
+    return 0
+
+
+def use_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) -> int:
+    """Install a wheel into a Windows Python, see that it is the published one, and use it."""
+    install_in_bed(host_python, the_bed, arch)
+    (wheel,) = (the_bed.home(arch.name) / "depwalk-wheel").glob("*.whl")
+    if wheel.read_bytes() != (wheels.DIST / wheel.name).read_bytes():
+        raise SetupError(f"{wheel} differs from {wheels.DIST / wheel.name}")
+    script = the_bed.windows_path(CHECKOUT / "tests" / "release" / "use.py")
+    return the_bed.python(script, arch=arch.name, stream=True).returncode
+
+
 def build_site(host_python: Path) -> int:
     """Build it strictly: a link or an anchor that leads nowhere, or a page that is in no menu, is an error."""
     command: Command = [host_python, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", SITE]
@@ -295,6 +339,7 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
             report.run(f"host: {name}", functools.partial(run_check, host_python, check))
         report.run("host: documentation site", functools.partial(build_site, host_python))
         report.run("host: biome", functools.partial(run_biome, host_python))
+        report.run("host: what is published", functools.partial(build_published, host_python))
         report.run("host: pytest", functools.partial(host_pytest, host_python, pytest_args))
     whole = host and windows and not pytest_args
     if whole and not ON_WINDOWS:
@@ -337,7 +382,11 @@ def host_environment_variables() -> dict[str, str]:
         "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
     }
     wheelhouse = {"DEPWALK_WHEELHOUSE": str(CACHE / "wheelhouse-small")}  # a scan of it is the same on both sides
-    return bed.zig_environment() | tools | test_paths(windows_paths=False) | wheelhouse
+    released = {
+        "DEPWALK_DIST": str(wheels.DIST),
+        "DEPWALK_RELEASE_PYTHON": str(fetch.environment_python(CACHE / "release")),
+    }
+    return bed.zig_environment() | tools | test_paths(windows_paths=False) | wheelhouse | released
 
 
 def test_paths(*, windows_paths: bool) -> dict[str, str]:
@@ -409,12 +458,13 @@ def pytest_status(status: int, args: Sequence[str]) -> int:
     return 0 if status == PYTEST_NOTHING_COLLECTED and args else status
 
 
-def host_pytest(host_python: Path, args: Sequence[str]) -> int:
+def host_pytest(host_python: Path, args: Sequence[str], variables: Mapping[str, str] | None = None) -> int:
     """Run the tests on this machine."""
     workplace = CACHE / "work" / "host"
     workplace.mkdir(parents=True, exist_ok=True)
     command: Command = [host_python, *pytest_arguments(args, str), "--basetemp", CACHE / "tmp-host"]
-    status = subprocess.call(command, cwd=workplace, env=host_environment_variables(), stdin=subprocess.DEVNULL)
+    environment = host_environment_variables() | dict(variables or {})
+    status = subprocess.call(command, cwd=workplace, env=environment, stdin=subprocess.DEVNULL)
     return pytest_status(status, args)
 
 
@@ -462,7 +512,7 @@ def install_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) 
         run_logged([*pip, *place, *version, wheel], f"install-{arch.name}")
 
     site_packages = the_bed.home(arch.name) / "Lib" / "site-packages"
-    inputs = [wheels.sources_key(), (the_bed.home(arch.name) / STAMP).read_text()]
+    inputs = [*wheels.key(), (the_bed.home(arch.name) / STAMP).read_text()]
     target = the_bed.home(arch.name) / "depwalk-wheel"
     step(target, f"depwalk for Windows {arch.name}", "5 s", inputs, build)
     return 0

@@ -2,22 +2,29 @@
 
 zig compiles all of it on one machine. The same sources and pins make the same bytes wherever that is: no path and no
 time of the machine gets in, but the time of the last commit that changed the package.
+
+python3 ci/wheels.py                 builds all, and prints what sha256sum would
+python3 ci/wheels.py --version TAG   says whether a tag is that of the version
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import shlex
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import bed
 import fetch
-from steps import CACHE, CHECKOUT, STAMP, Command, file_hash, remove_tree, run_logged, step, tree_hash
+import prerequisites
+import tomllib
+from steps import CACHE, CHECKOUT, STAMP, Command, file_hash, remove_tree, run_logged, say, step, tree_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -227,3 +234,30 @@ def release_tools(host_python: Path) -> Path:
     inputs = [str(host_python), (host_python.parents[1] / STAMP).read_text(), (fetch.PINS / "release.txt").read_text()]
     directory = step(CACHE / "release", "tools of a release", "20 s", inputs, build, in_place=True)
     return fetch.environment_python(directory)
+
+
+def check_version(tag: str) -> int:
+    """Say whether a tag is that of the version in pyproject.toml."""
+    version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    if tag == f"v{version}":
+        return 0
+    say(f"[ci] the tag is {tag}, and the version in pyproject.toml is {version}")
+    return 1
+
+
+def main() -> int:
+    """Build all that is published, or with --version TAG only compare that with the version."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", metavar="TAG", help="only say whether this tag is that of the version")
+    options = parser.parse_args()
+    if options.version:
+        return check_version(options.version)
+    prerequisites.ensure(bed=False)
+    directory = prepare_all(fetch.host_environment())
+    for file in sorted(directory.iterdir()):
+        say(f"{file_hash(file)}  {file.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="what is publish
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A directory with another length of path and another umask."""
+def elsewhere(tmp_path: Path, needed: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A directory with another length of path, another umask and another time zone."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     before = os.umask(0o077)
     directory = tmp_path / "elsewhere and further"

@@ -12,7 +12,7 @@ from from_ci import CHECKOUT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Clean
+    from clean import Clean
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64", reason="the wheel is for Linux on x86-64"

@@ -15,7 +15,7 @@ import pytest
 from from_ci import CHECKOUT
 
 if TYPE_CHECKING:
-    from conftest import Clean
+    from clean import Clean
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="what is published is looked at where it was built")
 
