@@ -119,7 +119,7 @@ def build_wheel(host_python: Path, platform: Platform, sources: Path, directory:
     """Build the wheel of a platform from a copy of the sources, which must be a new one for each; return its path."""
     environment = compiler(host_python, platform.zig) | {"SOURCE_DATE_EPOCH": epoch()} | variables
     if platform.tag.startswith("musllinux"):
-        environment["LDFLAGS"] = f"-nostdlib {musl(host_python, platform, sources)}"
+        environment["LDFLAGS"] = f"-nostdlib -Wl,--no-as-needed {musl(host_python, platform, sources)}"
     make: Command = ["setup.py", "-q", "bdist_wheel", "--plat-name", platform.tag, "-d", directory]
     run_logged([host_python, *make], f"wheel-{platform.tag}", env=environment, cwd=sources)
     (wheel,) = directory.glob(f"*-{platform.tag}.whl")
