@@ -53,6 +53,11 @@ class Platform:
     tag: str
     zig: str
 
+    @property
+    def system(self) -> str:
+        """Return "windows", "linux" or "macos"."""
+        return self.zig.split("-")[1].partition(".")[0]
+
 
 PLATFORMS = (
     Platform("win_amd64", "x86_64-windows-gnu"),
@@ -149,13 +154,15 @@ def prepare_wheels(host_python: Path) -> Path:
     """Return the directory with the wheels of all platforms."""
 
     def build(directory: Path) -> None:
-        def build_one(platform: Platform) -> None:
-            workplace = directory / platform.tag
-            build_wheel(host_python, platform, copy_sources(workplace), directory)
-            remove_tree(workplace)
+        def build_those_of(system: str) -> None:
+            for platform in PLATFORMS:
+                if platform.system == system:  # from one place: zig remembers what it compiled by its path
+                    workplace = directory / system
+                    build_wheel(host_python, platform, copy_sources(workplace), directory)
+                    remove_tree(workplace)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(build_one, PLATFORMS))
+            list(pool.map(build_those_of, dict.fromkeys(platform.system for platform in PLATFORMS)))
 
     return step(CACHE / "dist-wheels", "the wheels of all platforms", "4 minutes the first time", key(), build)
 
