@@ -121,7 +121,7 @@ def epoch() -> str:
 
 
 def build_wheel(host_python: Path, platform: Platform, sources: Path, directory: Path, **variables: str) -> Path:
-    """Build the wheel of a platform from a copy of the sources, which must be a new one for each; return its path."""
+    """Build the wheel of a platform from a copy of the sources, in which nothing is built yet; return its path."""
     environment = compiler(host_python, platform.zig) | {"SOURCE_DATE_EPOCH": epoch()} | variables
     if platform.tag.startswith("musllinux"):
         environment["LDFLAGS"] = f"-nostdlib -Wl,--no-as-needed {musl(host_python, platform, sources)}"
@@ -155,11 +155,13 @@ def prepare_wheels(host_python: Path) -> Path:
 
     def build(directory: Path) -> None:
         def build_those_of(system: str) -> None:
+            workplace = directory / system
+            sources = copy_sources(workplace)  # one copy: what zig has compiled of it, it remembers
             for platform in PLATFORMS:
-                if platform.system == system:  # from one place: zig remembers what it compiled by its path
-                    workplace = directory / system
-                    build_wheel(host_python, platform, copy_sources(workplace), directory)
-                    remove_tree(workplace)
+                if platform.system == system:
+                    build_wheel(host_python, platform, sources, directory)
+                    remove_tree(sources / "build")
+            remove_tree(workplace)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(build_those_of, dict.fromkeys(platform.system for platform in PLATFORMS)))
