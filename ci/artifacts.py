@@ -17,7 +17,7 @@ lief.logging.disable()  # it has notes on every Mach-O file
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "release.md"
 BEGIN, END = "<!-- table of files -->\n", "<!-- end -->\n"
-HEAD = "| file | kB | core for | kB | imports | needs |\n|---|---|---|---|---|---|\n"
+HEAD = "| file | kB | for (kB of each core) | imports | needs |\n|---|---|---|---|---|\n"
 MACHINES = {
     "AMD64": "x64", "I386": "x86", "ARM64": "arm64",
     "X86_64": "x86-64", "AARCH64": "aarch64",
@@ -76,17 +76,21 @@ def version_of(name: str) -> tuple[int, ...]:
 
 def table(directory: Path) -> str:
     """The table of what is compiled; the archive of the sources holds the page itself, and so has no size in it."""
-    return HEAD + "".join(rows(file) for file in sorted(directory.iterdir()) if file.suffix in (".whl", ".exe"))
+    return HEAD + "".join(row(file) for file in sorted(directory.iterdir()) if file.suffix in (".whl", ".exe"))
 
 
-def rows(file: Path) -> str:
-    """One file, and a row for each further core in it."""
-    first = f"| `{file.name}` | {file.stat().st_size / 1000:.0f} |"
-    lines = [
-        f" {library.machine} | {library.size / 1000:.0f} | {', '.join(library.imports)} | {library.oldest} |\n"
-        for library in libraries(file)
-    ]
-    return first + "| | |".join(lines)
+def row(file: Path) -> str:
+    """One file: a wheel by its tag, which is the end of its name."""
+    name = file.stem.rpartition("-")[2] if file.suffix == ".whl" else file.name
+    held = libraries(file)
+    cells = (
+        f"`{name}`",
+        f"{file.stat().st_size / 1000:.0f}",
+        ", ".join(f"{library.machine} ({library.size / 1000:.0f})" for library in held),
+        ", ".join(dict.fromkeys(Path(dll).name for library in held for dll in library.imports)),
+        ", ".join(dict.fromkeys(library.oldest for library in held)),
+    )
+    return f"| {' | '.join(cells)} |\n"
 
 
 def main() -> int:

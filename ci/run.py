@@ -58,6 +58,7 @@ PYTEST_NOTHING_COLLECTED = 5
 PYTEST_TIMEOUT = 3600
 AGREEMENT_TIMEOUT = 3600
 OTHER_CPU = "Nehalem"  # a model of qemu, without AVX
+RELEASE_TESTS = "tests/release"
 PROCESSOR_TESTS = "tests/processor"  # for it alone; elsewhere they skip themselves
 SITE = CACHE / "documentation"
 TENSORFLOW = "tensorflow-2.0.0-cp37-win_amd64/tensorflow_core/python"
@@ -274,8 +275,8 @@ def wheels_command(*, host: bool) -> int:
     report.run("docs/release.md", lambda: subprocess.call(page))
     report.run("the sources with this page", functools.partial(build_published, host_python))
     report.run("host: install", functools.partial(install_on_host, host_python))
-    needed = {"DEPWALK_NEEDED": str(wheels.prepare_needed(host_python))}
-    test = functools.partial(host_pytest, host_python, ["tests/release"], needed)
+    thorough = published_variables() | {"DEPWALK_NEEDED": str(wheels.prepare_needed(host_python))}
+    test = functools.partial(host_pytest, host_python, [RELEASE_TESTS], thorough)
     report.run("host: tests/release", test)
     if not host and not ON_WINDOWS:
         with bed.open_bed(host_python) as the_bed:
@@ -290,6 +291,12 @@ def build_published(host_python: Path) -> int:
     wheels.release_tools(host_python)
     say(f"[ci] what is published is in {wheels.prepare_all(host_python)}")
     return 0
+
+
+def published_variables() -> dict[str, str]:
+    """Return the variables that tell tests/release where what is published is, and the tools that look at it."""
+    tools = fetch.environment_python(CACHE / "release")
+    return {"DEPWALK_DIST": str(wheels.DIST), "DEPWALK_RELEASE_PYTHON": str(tools)}
 
 
 def use_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) -> int:
@@ -339,8 +346,11 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
             report.run(f"host: {name}", functools.partial(run_check, host_python, check))
         report.run("host: documentation site", functools.partial(build_site, host_python))
         report.run("host: biome", functools.partial(run_biome, host_python))
-        report.run("host: what is published", functools.partial(build_published, host_python))
-        report.run("host: pytest", functools.partial(host_pytest, host_python, pytest_args))
+        published = {}
+        if not pytest_args or any(arg.startswith(RELEASE_TESTS) for arg in pytest_args):
+            report.run("host: what is published", functools.partial(build_published, host_python))
+            published = published_variables()
+        report.run("host: pytest", functools.partial(host_pytest, host_python, pytest_args, published))
     whole = host and windows and not pytest_args
     if whole and not ON_WINDOWS:
         report.run("core: warnings and sanitizers", functools.partial(sanitize.run, CACHE / "zoo", host_python))
@@ -382,11 +392,7 @@ def host_environment_variables() -> dict[str, str]:
         "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
     }
     wheelhouse = {"DEPWALK_WHEELHOUSE": str(CACHE / "wheelhouse-small")}  # a scan of it is the same on both sides
-    released = {
-        "DEPWALK_DIST": str(wheels.DIST),
-        "DEPWALK_RELEASE_PYTHON": str(fetch.environment_python(CACHE / "release")),
-    }
-    return bed.zig_environment() | tools | test_paths(windows_paths=False) | wheelhouse | released
+    return bed.zig_environment() | tools | test_paths(windows_paths=False) | wheelhouse
 
 
 def test_paths(*, windows_paths: bool) -> dict[str, str]:
