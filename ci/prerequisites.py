@@ -10,10 +10,6 @@ import sys
 
 from steps import progress, run_logged
 
-# A program that the bed needs, and Debian's package of it.
-BED_TOOLS = {"debootstrap": "debootstrap", "unshare": "util-linux", "mount": "mount", "chroot": "coreutils"}
-# The same for tests/browser, which skip themselves where there is none.
-BROWSER_TOOLS = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 # What tests/release runs cores for other processors and C libraries with; they skip themselves where it is missing.
 FOREIGN_TOOLS = {
     "qemu-aarch64-static": "qemu-user-static",
@@ -21,6 +17,10 @@ FOREIGN_TOOLS = {
     "/lib/ld-musl-x86_64.so.1": "musl",
     "gcc": "gcc",
 }
+# A program that the bed needs, and Debian's package of it.
+BED_TOOLS = {"debootstrap": "debootstrap", "unshare": "util-linux", "mount": "mount", "chroot": "coreutils"}
+# The same for tests/browser, which skip themselves where there is none.
+BROWSER_TOOLS = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 LINUX_X64 = sys.platform == "linux" and os.uname().machine == "x86_64"
 
 

@@ -50,7 +50,7 @@ from steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 ON_WINDOWS = os.name == "nt"
 IN_NAMESPACE = "DEPWALK_CI_IN_NAMESPACE"
@@ -464,12 +464,12 @@ def pytest_status(status: int, args: Sequence[str]) -> int:
     return 0 if status == PYTEST_NOTHING_COLLECTED and args else status
 
 
-def host_pytest(host_python: Path, args: Sequence[str], variables: Mapping[str, str] | None = None) -> int:
+def host_pytest(host_python: Path, args: Sequence[str], variables: dict[str, str] | None = None) -> int:
     """Run the tests on this machine."""
     workplace = CACHE / "work" / "host"
     workplace.mkdir(parents=True, exist_ok=True)
     command: Command = [host_python, *pytest_arguments(args, str), "--basetemp", CACHE / "tmp-host"]
-    environment = host_environment_variables() | dict(variables or {})
+    environment = host_environment_variables() | (variables or {})
     status = subprocess.call(command, cwd=workplace, env=environment, stdin=subprocess.DEVNULL)
     return pytest_status(status, args)
 
