@@ -10,6 +10,13 @@ import sys
 
 from steps import progress, run_logged
 
+# What tests/release runs cores for other processors and C libraries with; they skip themselves where it is missing.
+FOREIGN_TOOLS = {
+    "qemu-aarch64-static": "qemu-user-static",
+    "/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1": "libc6-arm64-cross",
+    "/lib/ld-musl-x86_64.so.1": "musl",
+    "gcc": "gcc",
+}
 # A program that the bed needs, and Debian's package of it.
 BED_TOOLS = {"debootstrap": "debootstrap", "unshare": "util-linux", "mount": "mount", "chroot": "coreutils"}
 # The same for tests that skip themselves where there is none: tests/browser, and completion in a real zsh.
@@ -21,13 +28,14 @@ class MissingPrerequisiteError(Exception):
     """Something only the user can provide is missing; the message says what to run."""
 
 
-def ensure(*, bed: bool, browser: bool = False) -> None:
-    """Install what is missing, saying so first; without root say what to run. A browser is installed as root only."""
+def ensure(*, bed: bool, browser: bool = False, foreign: bool = False) -> None:
+    """Install what is missing, saying so first; without root say what to run. What tests can skip: as root only."""
     if bed and not LINUX_X64:
         raise MissingPrerequisiteError("The test bed needs Linux on x86-64; `test --host` runs without it.")
     is_root = sys.platform != "win32" and os.geteuid() == 0
     can_install = is_root and shutil.which("apt-get") is not None
-    missing = missing_packages(bed=bed, browser=browser and can_install and sys.platform == "linux")
+    can_install_more = can_install and LINUX_X64
+    missing = missing_packages(bed=bed, browser=browser and can_install_more, foreign=foreign and can_install_more)
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
     if missing and not can_install:
         raise MissingPrerequisiteError(f"Missing: {' '.join(missing)}\nOn Debian, as root:  {' '.join(install)}")
@@ -45,9 +53,9 @@ def ensure(*, bed: bool, browser: bool = False) -> None:
         importlib.invalidate_caches()
 
 
-def missing_packages(*, bed: bool, browser: bool) -> list[str]:
+def missing_packages(*, bed: bool, browser: bool, foreign: bool) -> list[str]:
     """Return the Debian packages that provide what is not there."""
-    tools = (BED_TOOLS if bed else {}) | (BROWSER_TOOLS if browser else {})
+    tools = (BED_TOOLS if bed else {}) | (BROWSER_TOOLS if browser else {}) | (FOREIGN_TOOLS if foreign else {})
     missing = [package for tool, package in tools.items() if not shutil.which(tool)]
     if importlib.util.find_spec("ensurepip") is None:  # Debian ships it apart
         missing.append("python3-venv")

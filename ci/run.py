@@ -6,6 +6,7 @@ python3 ci/run.py cases
 python3 ci/run.py matrix
 python3 ci/run.py examples
 python3 ci/run.py site
+python3 ci/run.py wheels [--host]
 python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py instructions [--most N] [FILE...]
@@ -21,7 +22,6 @@ import functools
 import multiprocessing
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +36,7 @@ import examples
 import fetch
 import prerequisites
 import sanitize
+import wheels
 from steps import (
     CACHE,
     CHECKOUT,
@@ -47,7 +48,6 @@ from steps import (
     run_logged,
     say,
     step,
-    tree_hash,
 )
 
 if TYPE_CHECKING:
@@ -58,12 +58,8 @@ IN_NAMESPACE = "DEPWALK_CI_IN_NAMESPACE"
 PYTEST_NOTHING_COLLECTED = 5
 PYTEST_TIMEOUT = 3600
 AGREEMENT_TIMEOUT = 3600
-SOURCES = (
-    "pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "README.md", "LICENSE",
-    "csrc", "depwalk",
-)  # fmt: skip
-GENERATED = ("__pycache__", "_core*", "_binding.py")
 OTHER_CPU = "Nehalem"  # a model of qemu, without AVX
+RELEASE_TESTS = "tests/release"
 PROCESSOR_TESTS = "tests/processor"  # for it alone; elsewhere they skip themselves
 SITE = CACHE / "documentation"
 TENSORFLOW = "tensorflow-2.0.0-cp37-win_amd64/tensorflow_core/python"
@@ -135,6 +131,8 @@ def main() -> int:
     commands.add_parser("matrix", help="scan the whole wheelhouse in every case, compare, and write docs/matrix.md")
     commands.add_parser("examples", help="write docs/examples: the reports of ten patients, from real runs")
     commands.add_parser("site", help="build the documentation site, and say where it is")
+    released = commands.add_parser("wheels", help="build what is published, look at it, install and use it")
+    released.add_argument("--host", action="store_true", help="only what this machine runs itself: no Wine")
     commands.add_parser("bed", help="only set the test bed up")
     commands.add_parser(
         "agreement", allow_abbrev=False, help="compare predictions with real loads over every real extension"
@@ -158,11 +156,14 @@ def main() -> int:
         return cases.main()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the bed is closed
     try:
-        on_host = options.command in ("instructions", "matrix", "site") or (options.command == "test" and options.host)
+        on_host = options.command in ("instructions", "matrix", "site") or (
+            options.command in ("test", "wheels") and options.host
+        )
         needs_bed = not ON_WINDOWS and not on_host
         prerequisites.ensure(
             bed=needs_bed,
             browser=options.command == "examples" or (options.command == "test" and not options.windows),
+            foreign=options.command == "wheels",
         )
         if needs_bed:
             enter_namespace()
@@ -173,6 +174,7 @@ def main() -> int:
                 "matrix": matrix_command,
                 "examples": examples_command,
                 "site": site_command,
+                "wheels": lambda: wheels_command(host=options.host),
                 "bed": bed_command,
                 "agreement": lambda: agreement_command(rest),
                 "instructions": lambda: instructions_command(rest),
@@ -292,6 +294,49 @@ def site_command() -> int:
     return status
 
 
+def wheels_command(*, host: bool) -> int:
+    """Build what is published, write docs/release.md, and do all that tests/release asks for."""
+    report = Report()
+    host_python = fetch.host_environment()
+    report.run("what is published", functools.partial(build_published, host_python))
+    page: Command = [host_python, CHECKOUT / "ci" / "artifacts.py", wheels.DIST]
+    report.run("docs/release.md", lambda: subprocess.call(page))
+    report.run("the sources with this page", functools.partial(build_published, host_python))
+    report.run("host: install", functools.partial(install_on_host, host_python))
+    thorough = published_variables() | {"DEPWALK_NEEDED": str(wheels.prepare_needed(host_python))}
+    test = functools.partial(host_pytest, host_python, [RELEASE_TESTS], thorough)
+    report.run("host: tests/release", test)
+    if not host and not ON_WINDOWS:
+        with bed.open_bed(host_python) as the_bed:
+            for arch in bed.ARCHITECTURES.values():
+                use = functools.partial(use_in_bed, host_python, the_bed, arch)
+                report.run(f"Windows {arch.name}: install and use", use)
+    return report.close()
+
+
+def build_published(host_python: Path) -> int:
+    """Build all that is published, and the environment with the tools that look at it."""
+    wheels.release_tools(host_python)
+    say(f"[ci] what is published is in {wheels.prepare_all(host_python)}")
+    return 0
+
+
+def published_variables() -> dict[str, str]:
+    """Return the variables that tell tests/release where what is published is, and the tools that look at it."""
+    tools = fetch.environment_python(CACHE / "release")
+    return {"DEPWALK_DIST": str(wheels.DIST), "DEPWALK_RELEASE_PYTHON": str(tools)}
+
+
+def use_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) -> int:
+    """Install a wheel into a Windows Python, see that it is the published one, and use it."""
+    install_in_bed(host_python, the_bed, arch)
+    (wheel,) = (the_bed.home(arch.name) / "depwalk-wheel").glob("*.whl")
+    if wheel.read_bytes() != (wheels.DIST / wheel.name).read_bytes():
+        raise SetupError(f"{wheel} differs from {wheels.DIST / wheel.name}")
+    script = the_bed.windows_path(CHECKOUT / "tests" / "release" / "use.py")
+    return the_bed.python(script, arch=arch.name, stream=True).returncode
+
+
 def build_site(host_python: Path) -> int:
     """Build it strictly: a link or an anchor that leads nowhere, or a page that is in no menu, is an error."""
     command: Command = [host_python, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", SITE]
@@ -346,7 +391,11 @@ def host_tests(report: Report, host_python: Path, args: Sequence[str]) -> None:
         report.run(f"host: {name}", functools.partial(run_check, host_python, check))
     report.run("host: documentation site", functools.partial(build_site, host_python))
     report.run("host: biome", functools.partial(run_biome, host_python))
-    report.run("host: pytest", functools.partial(host_pytest, host_python, args))
+    published = {}
+    if not args or any(arg.startswith(RELEASE_TESTS) for arg in args):
+        report.run("host: what is published", functools.partial(build_published, host_python))
+        published = published_variables()
+    report.run("host: pytest", functools.partial(host_pytest, host_python, args, published))
 
 
 CHECKS = {
@@ -413,42 +462,16 @@ def build_zoo(host_python: Path) -> int:
     return 0
 
 
-def copy_sources(workplace: Path) -> Path:
-    """Copy what a build needs, so that nothing is left behind in the checkout."""
-    sources = workplace / "sources"
-    for name in SOURCES:
-        origin = CHECKOUT / name
-        if origin.is_dir():
-            shutil.copytree(origin, sources / name, ignore=shutil.ignore_patterns(*GENERATED))
-        elif origin.is_file():
-            sources.mkdir(parents=True, exist_ok=True)
-            shutil.copy(origin, sources / name)
-    return sources
-
-
-def sources_key() -> str:
-    """Return what changes when a build would have another result."""
-    present = [CHECKOUT / name for name in SOURCES if (CHECKOUT / name).exists()]
-    return tree_hash(present, GENERATED) + (fetch.PINS / "host.txt").read_text()
-
-
-def compiler(host_python: Path, target: str = "") -> dict[str, str]:
-    """Return an environment whose C compiler is zig, for the host or for another target."""
-    command = [host_python.as_posix(), "-m", "ziglang", "cc"]
-    target_option = ["-target", target] if target else ["-mcpu=baseline"]  # not what only this processor has
-    return bed.zig_environment() | {"CC": shlex.join([*command, *target_option])}
-
-
 def install_on_host(host_python: Path) -> int:
     """Build depwalk from the checkout and install it into the host's environment."""
 
     def build(workplace: Path) -> None:
-        sources = copy_sources(workplace)
+        sources = wheels.copy_sources(workplace)
         options = ["--no-build-isolation", "--no-deps", "--force-reinstall", "--no-index"]
         pip: Command = [host_python, "-m", "pip", "install"]
-        run_logged([*pip, *options, sources], "install-host", env=compiler(host_python))
+        run_logged([*pip, *options, sources], "install-host", env=wheels.compiler(host_python))
 
-    inputs = [sources_key(), (CACHE / "venv" / STAMP).read_text()]
+    inputs = [wheels.sources_key(), (CACHE / "venv" / STAMP).read_text()]
     step(CACHE / "installed-host", "depwalk for this machine", "half a minute the first time", inputs, build)
     return 0
 
@@ -478,12 +501,13 @@ def pytest_status(status: int, args: Sequence[str]) -> int:
     return 0 if status == PYTEST_NOTHING_COLLECTED and args else status
 
 
-def host_pytest(host_python: Path, args: Sequence[str]) -> int:
+def host_pytest(host_python: Path, args: Sequence[str], variables: dict[str, str] | None = None) -> int:
     """Run the tests on this machine."""
     workplace = CACHE / "work" / "host"
     workplace.mkdir(parents=True, exist_ok=True)
     command: Command = [host_python, *pytest_arguments(args, str), "--basetemp", CACHE / "tmp-host"]
-    status = subprocess.call(command, cwd=workplace, env=host_environment_variables(), stdin=subprocess.DEVNULL)
+    environment = host_environment_variables() | (variables or {})
+    status = subprocess.call(command, cwd=workplace, env=environment, stdin=subprocess.DEVNULL)
     return pytest_status(status, args)
 
 
@@ -521,12 +545,8 @@ def install_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) 
     """Build depwalk's Windows wheel and install it into the Windows Python."""
 
     def build(workplace: Path) -> None:
-        environment = compiler(host_python, f"{arch.zig}-windows-gnu")
-        wheels = workplace / "wheels"
-        make: Command = ["setup.py", "-q", "bdist_wheel", "--plat-name", arch.platform, "-d", wheels]
-        sources = copy_sources(workplace)
-        run_logged([host_python, *make], f"wheel-{arch.name}", env=environment, cwd=sources)
-        (wheel,) = wheels.glob("*.whl")
+        platform = wheels.platform_of(arch.platform)
+        wheel = wheels.build_wheel(host_python, platform, wheels.copy_sources(workplace), workplace)
         for old in site_packages.glob("depwalk*"):
             remove_tree(old)
         pip: Command = [host_python, "-m", "pip", "install", "--no-index", "--no-deps"]
@@ -535,7 +555,7 @@ def install_in_bed(host_python: Path, the_bed: bed.Bed, arch: bed.Architecture) 
         run_logged([*pip, *place, *version, wheel], f"install-{arch.name}")
 
     site_packages = the_bed.home(arch.name) / "Lib" / "site-packages"
-    inputs = [sources_key(), (the_bed.home(arch.name) / STAMP).read_text()]
+    inputs = [*wheels.key(), (the_bed.home(arch.name) / STAMP).read_text()]
     target = the_bed.home(arch.name) / "depwalk-wheel"
     step(target, f"depwalk for Windows {arch.name}", "5 s", inputs, build)
     return 0

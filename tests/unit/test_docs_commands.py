@@ -37,6 +37,11 @@ NOT_HERE = {
     "python -m depwalk run ": "it traces a program of Windows: tests/loader/test_run.py",
     "python -m depwalk _pywrap_tensorflow_internal.pyd ": "it reads a real wheel: tests/wheels/test_first_page.py",
     "python3 ci/run.py ": "it sets the test bed up; that there is such a command is tested below",
+    "python3 ci/wheels.py": "it compiles for all platforms: tests/release looks at what it builds",
+    "git ": "it publishes, or needs a version that was: there is none yet",
+    "gh ": "it asks a server about a release: there is none yet",
+    "mkdir -p .github": "it puts the workflow in place: tests/release/test_release_workflow.py reads it",
+    "cp ci/release.yml": "as mkdir",
     "python bench/scan.py": "it measures for minutes or hours: tests/unit/test_bench.py",
     "CC=": "it compiles the core: ci/run.py does so before every test",
 }
@@ -50,7 +55,7 @@ NO_COMMANDS = {
     "autoload ": "test_completion.py",
     "register-python-argcomplete ": "test_completion.py",
 }
-COMMAND = re.compile(r"(?:\$ | *- run: )?((?:python3? |pip |depwalk |CC=).*?)(?:  .*)?")
+COMMAND = re.compile(r"(?:\$ | *- run: )?((?:python3? |pip |depwalk |CC=|git |gh |mkdir |cp ).*?)(?:  .*)?")
 
 
 def commands(block: written.Block) -> list[str]:
