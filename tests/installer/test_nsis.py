@@ -1,0 +1,117 @@
+"""The installer of examples/nsis asks first: what loads is installed, what does not is refused and leaves nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import setups
+from animals import on_wine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = setups.needs_installers
+
+PRODUCT = ["engine.dll", "uninstall.exe", "vectors.dll"]
+CHECK_ON_WINE = r"Software\Wine\AppDefaults\depwalk-check-x64.exe\DllOverrides"
+
+
+@pytest.fixture
+def without_runtime() -> Iterator[None]:
+    """The check, alone, sees a machine where the Visual C++ runtime is not installed."""
+    if not on_wine():
+        pytest.skip("a runtime can be taken away on Wine only")
+    import winreg
+
+    with winreg.CreateKey(winreg.HKEY_CURRENT_USER, CHECK_ON_WINE) as key:
+        winreg.SetValueEx(key, "msvcp140", 0, winreg.REG_SZ, "native")
+    yield
+    winreg.DeleteKey(winreg.HKEY_CURRENT_USER, CHECK_ON_WINE)
+
+
+@pytest.fixture(autouse=True)
+def uninstalled(tmp_path: Path) -> Iterator[None]:
+    yield
+    uninstall(tmp_path / "product")
+
+
+def uninstall(target: Path) -> None:
+    """Run the uninstaller, which ends before the copy of itself that does the work."""
+    program = target / "uninstall.exe"
+    if not program.exists():
+        return
+    subprocess.run([str(program), "/S"], stdin=subprocess.DEVNULL, check=True, timeout=60)
+    end = time.monotonic() + 30
+    while (target.exists() or setups.registered()) and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def test_what_loads_is_installed(tmp_path: Path) -> None:
+    outcome = setups.run("example-product-setup.exe", tmp_path)
+
+    assert (outcome.code, outcome.installed, outcome.registered) == (0, PRODUCT, True)
+    assert outcome.temporary == []
+    assert outcome.log.splitlines()[-2:] == ["going on", "installed"]
+
+
+def test_the_uninstaller_leaves_nothing(tmp_path: Path) -> None:
+    setups.run("example-product-setup.exe", tmp_path)
+    uninstall(tmp_path / "product")
+
+    assert not (tmp_path / "product").exists()
+    assert not setups.registered()
+
+
+def test_without_the_runtime_nothing_is_installed_and_the_log_says_why(tmp_path: Path, without_runtime: None) -> None:
+    outcome = setups.run("example-product-setup.exe", tmp_path)
+
+    assert (outcome.code, outcome.installed, outcome.registered) == (10, [], False)
+    assert outcome.temporary == []
+    assert "msvcp140.dll" in outcome.log
+    assert outcome.log.splitlines()[-1] == "not installed"
+
+
+@pytest.mark.parametrize("answer", [1, 2, 11, 12, 13, 16, 21])
+def test_a_product_that_cannot_load_ends_the_installer_with_the_code_of_the_check(tmp_path: Path, answer: int) -> None:
+    outcome = setups.run("answers.exe", tmp_path, answer=answer)
+
+    assert (outcome.code, outcome.installed, outcome.registered) == (answer, [], False)
+    assert outcome.temporary == []
+
+
+@pytest.mark.parametrize("answer", [0, 3])
+def test_what_loads_or_could_not_be_tried_is_installed(tmp_path: Path, answer: int) -> None:
+    outcome = setups.run("answers.exe", tmp_path, answer=answer)
+
+    assert (outcome.code, outcome.installed) == (0, PRODUCT)
+    assert f"exit code {answer}" in outcome.log
+
+
+def test_a_runtime_that_is_shipped_is_installed_and_then_the_product_is_tried_again(tmp_path: Path) -> None:
+    outcome = setups.run("with-runtime.exe", tmp_path, answer=10)
+
+    steps = [line for line in outcome.log.splitlines() if not line.startswith(('"', "asked"))]
+    assert steps == [
+        "Example Product",
+        "exit code 10",
+        "vc_redist.x64.exe ended with 10",
+        "exit code 10",
+        "not installed",
+    ]
+    assert (outcome.code, outcome.installed, outcome.temporary) == (10, [], [])
+
+
+def test_without_an_option_the_log_lies_where_temporary_files_do(tmp_path: Path) -> None:
+    outcome = setups.run("answers.exe", tmp_path, log=None, answer=16)
+
+    assert (outcome.code, outcome.temporary) == (16, ["Example Product-setup.log"])
+
+
+def test_the_path_of_the_log_may_have_blanks_and_any_letters(tmp_path: Path) -> None:
+    outcome = setups.run("answers.exe", tmp_path, log=tmp_path / "журнал einer Prüfung.log", answer=16)
+
+    assert outcome.log.startswith("Example Product")
