@@ -19,7 +19,7 @@ RUNTIME_NAMES = ("_Thrd_hardware_concurrency",)  # what the example product impo
 UNDECLARED = "-DREQUIREMENTS="  # the product needs AVX2, and its author did not say so
 
 
-def prepare(host_python: Path, check: Path, target: Path) -> Path:
+def prepare(host_python: Path, check: Path, target: Path) -> int:
     """Make `target` with the example product, and its installers in the variants that tests ask for."""
     program = check / "depwalk-check-x64.exe"
     if not program.exists() or not shutil.which("makensis"):
@@ -41,7 +41,8 @@ def prepare(host_python: Path, check: Path, target: Path) -> Path:
             run_logged([*command, *defines, SOURCES / "product.nsi"], f"makensis-{name}")
 
     inputs = [tree_hash([SOURCES, STAND_IN, program], (STAMP,)), *RUNTIME_NAMES]
-    return step(target, "installers of the example product", "3 s", inputs, build)
+    step(target, "installers of the example product", "3 s", inputs, build)
+    return 0
 
 
 def build_product(host_python: Path, target: Path) -> None:

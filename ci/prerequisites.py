@@ -14,6 +14,7 @@ from steps import progress, run_logged
 BED_TOOLS = {"debootstrap": "debootstrap", "unshare": "util-linux", "mount": "mount", "chroot": "coreutils"}
 # The same for tests/browser, which skip themselves where there is none.
 BROWSER_TOOLS = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+INSTALLER_TOOLS = {"makensis": "nsis"}  # for tests/installer
 LINUX_X64 = sys.platform == "linux" and os.uname().machine == "x86_64"
 
 
@@ -21,13 +22,14 @@ class MissingPrerequisiteError(Exception):
     """Something only the user can provide is missing; the message says what to run."""
 
 
-def ensure(*, bed: bool, browser: bool = False) -> None:
+def ensure(*, bed: bool, browser: bool = False, installers: bool = False) -> None:
     """Install what is missing, saying so first; without root say what to run. A browser is installed as root only."""
     if bed and not LINUX_X64:
         raise MissingPrerequisiteError("The test bed needs Linux on x86-64; `test --host` runs without it.")
     is_root = sys.platform != "win32" and os.geteuid() == 0
     can_install = is_root and shutil.which("apt-get") is not None
-    missing = missing_packages(bed=bed, browser=browser and can_install and sys.platform == "linux")
+    browser = browser and can_install and sys.platform == "linux"
+    missing = missing_packages(bed=bed, browser=browser, installers=installers)
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
     if missing and not can_install:
         raise MissingPrerequisiteError(f"Missing: {' '.join(missing)}\nOn Debian, as root:  {' '.join(install)}")
@@ -45,9 +47,9 @@ def ensure(*, bed: bool, browser: bool = False) -> None:
         importlib.invalidate_caches()
 
 
-def missing_packages(*, bed: bool, browser: bool) -> list[str]:
+def missing_packages(*, bed: bool, browser: bool, installers: bool) -> list[str]:
     """Return the Debian packages that provide what is not there."""
-    tools = (BED_TOOLS if bed else {}) | (BROWSER_TOOLS if browser else {})
+    tools = (BED_TOOLS if bed else {}) | (BROWSER_TOOLS if browser else {}) | (INSTALLER_TOOLS if installers else {})
     missing = [package for tool, package in tools.items() if not shutil.which(tool)]
     if importlib.util.find_spec("ensurepip") is None:  # Debian ships it apart
         missing.append("python3-venv")

@@ -33,6 +33,7 @@ import bed
 import cases
 import examples
 import fetch
+import installers
 import prerequisites
 import sanitize
 from steps import (
@@ -135,6 +136,7 @@ def main() -> int:
         prerequisites.ensure(
             bed=needs_bed,
             browser=options.command == "examples" or (options.command == "test" and not options.windows),
+            installers=needs_bed and options.command == "test",
         )
         if needs_bed:
             enter_namespace()
@@ -306,6 +308,8 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
     if whole and not ON_WINDOWS:
         report.run("core: warnings and sanitizers", functools.partial(sanitize.run, CACHE / "zoo", host_python))
     if windows and not ON_WINDOWS:
+        make = functools.partial(installers.prepare, host_python, CACHE / "check", CACHE / "installers")
+        report.run("Windows: installers of the example product", make)
         windows_tests(report, host_python, pytest_args)
     if whole:
         report.run("demo", demo_command)
@@ -360,6 +364,7 @@ def test_paths(*, windows_paths: bool) -> dict[str, str]:
         "DEPWALK_JUDGED": name(fetch.JUDGED),
         "DEPWALK_COMPILED": name(fetch.COMPILED),
         "DEPWALK_ZOO": name(CACHE / "zoo"),
+        "DEPWALK_INSTALLERS": name(CACHE / "installers"),
         "DEPWALK_SARIF_SCHEMA": name(fetch.SARIF_SCHEMA),
         "DEPWALK_RUNTIME_37": runtime,
         **sites,

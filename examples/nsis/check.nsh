@@ -11,6 +11,7 @@
 
 !include LogicLib.nsh
 !include FileFunc.nsh
+!include WordFunc.nsh
 
 !define VC_REDIST_PAGE "https://aka.ms/vc14/vc_redist.x64.exe"
 
@@ -35,17 +36,28 @@ FunctionEnd
 !macroend
 !define Note `!insertmacro Note`
 
+; Runs the check without a window: $Code is its exit code, $Sentence what stands behind "PATH: " in its first line.
 Function AskCheck
-  StrCpy $0 `"$PLUGINSDIR\check\depwalk-check-x64.exe" ${REQUIREMENTS} "$PLUGINSDIR\check\${FILE}"`
-  nsExec::ExecToStack $0
+  nsExec::ExecToStack `"$PLUGINSDIR\check\depwalk-check-x64.exe" ${REQUIREMENTS} "$PLUGINSDIR\check\${FILE}"`
   Pop $Code
-  Pop $Sentence
+  Pop $0
+  ${Note} "depwalk-check-x64.exe ${REQUIREMENTS} ${FILE}: exit code $Code"
   ${Note} $0
-  ${Note} $Sentence
-  ${Note} "exit code $Code"
   ${If} $Code == "error" ; it did not start: nothing is known of the product
     StrCpy $Code 3
   ${EndIf}
+  ${WordFind} $0 "$\r$\n" "+1" $Sentence
+  StrCpy $1 0
+  StrCpy $0 $Sentence 2
+  ${DoUntil} $0 == ": "
+    IntOp $1 $1 + 1
+    StrCpy $0 $Sentence 2 $1
+    ${If} $0 == "" ; there is no such thing
+      Return
+    ${EndIf}
+  ${Loop}
+  IntOp $1 $1 + 2
+  StrCpy $Sentence $Sentence "" $1
 FunctionEnd
 
 Function CheckMachine
@@ -54,7 +66,7 @@ Function CheckMachine
   SetOutPath "$PLUGINSDIR\check"
   File "/oname=depwalk-check-x64.exe" "${CHECK}"
   File "${FILES}"
-  SetOutPath "$TEMP" ; a current directory cannot be removed
+  SetOutPath "$TEMP" ; not the current directory of anything that runs now: such a one cannot be removed
   Call AskCheck
   ${If} $Code = 10 ; missing-msvc-runtime
   ${OrIf} $Code = 11 ; msvc-runtime-too-old
@@ -69,7 +81,7 @@ Function CheckMachine
   ${AndIf} $Code <> 11
     MessageBox MB_OK|MB_ICONSTOP "$(^Name) cannot run on this computer.$\r$\n$\r$\n$Sentence" /SD IDOK
   ${EndIf}
-  ${Note} "not installed"
+  ${Note} "not installed: $Sentence"
   FileClose $LogFile
   SetErrorLevel $Code
   Quit
@@ -77,7 +89,7 @@ FunctionEnd
 
 !ifdef VC_REDIST
 Function OfferRuntime
-  MessageBox MB_YESNO|MB_ICONEXCLAMATION "$(^Name) needs the Visual C++ runtime of Microsoft.$\r$\n$\r$\n$Sentence$\r$\n\
+  MessageBox MB_YESNO|MB_ICONEXCLAMATION "$(^Name) cannot run on this computer yet.$\r$\n$\r$\n$Sentence$\r$\n\
     $\r$\nInstall it now?" /SD IDYES IDYES install
   Return
 install:
@@ -88,8 +100,8 @@ install:
 FunctionEnd
 !else
 Function OfferRuntime
-  MessageBox MB_YESNO|MB_ICONSTOP "$(^Name) needs the Visual C++ runtime of Microsoft.$\r$\n$\r$\n$Sentence$\r$\n\
-    $\r$\nOpen its download page? Install it, then start this installer again." /SD IDNO IDNO done
+  MessageBox MB_YESNO|MB_ICONSTOP "$(^Name) cannot run on this computer yet.$\r$\n$\r$\n$Sentence$\r$\n\
+    $\r$\nDownload it now? When it is installed, start this installer again." /SD IDNO IDNO done
   ExecShell "open" "${VC_REDIST_PAGE}"
 done:
 FunctionEnd

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 UNINSTALL = r"Software\Microsoft\Windows\CurrentVersion\Uninstall\Example Product"
 LOG = Path("setup.log")
 needs_installers = pytest.mark.skipif(
-    sys.platform != "win32" or "DEPWALK_INSTALLERS" not in os.environ,
-    reason="needs a Windows, and DEPWALK_INSTALLERS: the directory that ci/installers.py makes",
+    sys.platform != "win32"
+    or struct.calcsize("P") == 4  # once is enough: the installers are 64-bit programs
+    or not Path(os.environ.get("DEPWALK_INSTALLERS", "nowhere")).is_dir(),
+    reason="needs a 64-bit Python of Windows, and DEPWALK_INSTALLERS: the directory that ci/installers.py makes",
 )
 
 
