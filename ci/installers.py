@@ -1,4 +1,4 @@
-"""Builds the installers of examples/nsis with makensis, for tests/installer.
+"""Builds the installers of examples/nsis with makensis, and the custom action of examples/wix, for tests/installer.
 
 python ci/installers.py CHECK TARGET    CHECK: the directory of depwalk-check-x64.exe; TARGET: where the installers go
 """
@@ -14,6 +14,7 @@ import bed
 from steps import CHECKOUT, STAMP, Command, SetupError, run_logged, step, tree_hash
 
 SOURCES = CHECKOUT / "examples" / "nsis"
+ACTION = CHECKOUT / "examples" / "wix" / "check_action.c"
 STAND_IN = CHECKOUT / "tests" / "installer" / "stand_in.c"
 RUNTIME_NAMES = ("_Thrd_hardware_concurrency",)  # what the example product imports from msvcp140.dll
 UNDECLARED = "-DREQUIREMENTS="  # the product needs AVX2, and its author did not say so
@@ -29,7 +30,12 @@ def prepare(host_python: Path, check: Path, target: Path) -> int:
         product, stand_in = directory / "product", directory / "stand_in.exe"
         product.mkdir()
         build_product(host_python, product)
-        build_stand_in(host_python, stand_in)
+        compile_with_headers(host_python, STAND_IN, ["-Wl,-e,start", "-Wl,--subsystem,console", "-o", stand_in])
+        action = ["-shared", "-Wl,-e,DllMainCRTStartup", "-lmsi", "-o", directory / "check_action.dll"]
+        compile_with_headers(host_python, ACTION, action)
+        shutil.copy(program, directory)
+        for library in directory.rglob("*.lib"):
+            library.unlink()  # zig makes one beside every DLL
         variants: dict[str, Command] = {
             "example-product-setup.exe": (f"-DCHECK={program}",),
             "undeclared.exe": (f"-DCHECK={program}", UNDECLARED),
@@ -40,7 +46,7 @@ def prepare(host_python: Path, check: Path, target: Path) -> int:
             command: Command = ["makensis", "-V2", "-WX", f"-DPRODUCT={product}", f"-DOUTPUT={directory / name}"]
             run_logged([*command, *defines, SOURCES / "product.nsi"], f"makensis-{name}")
 
-    inputs = [tree_hash([SOURCES, STAND_IN, program], (STAMP,)), *RUNTIME_NAMES]
+    inputs = [tree_hash([SOURCES, ACTION, STAND_IN, program], (STAMP,)), *RUNTIME_NAMES]
     step(target, "installers of the example product", "3 s", inputs, build)
     return 0
 
@@ -55,17 +61,18 @@ def build_product(host_python: Path, target: Path) -> None:
         options = ["-mavx2", "-shared", f"-Wl,--out-implib,{vectors}"]
         bed.zig(host_python, bed.X64, [*options, source / "vectors.c", "-o", target / "vectors.dll"])
         bed.zig(host_python, bed.X64, ["-shared", source / "engine.c", runtime, vectors, "-o", target / "engine.dll"])
-    (target / "engine.lib").unlink(missing_ok=True)  # zig makes it unasked
 
 
-def build_stand_in(host_python: Path, target: Path) -> None:
-    """Compile a program that takes the place of the check, and answers what a test wants it to."""
-    compiled = target.with_suffix(".o")
-    compiler: Command = [host_python, "-m", "ziglang", "cc", "-target", "x86_64-windows-gnu", "-ffreestanding", "-O2"]
-    run_logged([*compiler, "-c", STAND_IN, "-o", compiled], "zig-stand-in", env=bed.zig_environment())
-    options = ["-lkernel32", "-Wl,-e,start", "-Wl,--subsystem,console"]
-    bed.zig(host_python, bed.X64, [compiled, *options, "-o", target])
-    compiled.unlink()
+def compile_with_headers(host_python: Path, source: Path, options: Command) -> None:
+    """Compile and link a source that includes windows.h, which zig finds only where it does not link."""
+    with tempfile.TemporaryDirectory() as name:
+        compiled = Path(name, "source.o")
+        compiler: Command = [host_python, "-m", "ziglang", "cc", "-target", f"{bed.X64.zig}-windows-gnu"]
+        flags = ["-std=c11", "-ffreestanding", "-fno-stack-protector", "-fno-sanitize=all", "-O2"]
+        warnings = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]
+        command: Command = [*compiler, *flags, *warnings, "-c", source, "-o", compiled]
+        run_logged(command, f"zig-{source.stem}", env=bed.zig_environment())
+        bed.zig(host_python, bed.X64, [compiled, *options, "-lkernel32"])
 
 
 if __name__ == "__main__":

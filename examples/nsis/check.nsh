@@ -38,7 +38,7 @@ FunctionEnd
 
 ; Runs the check without a window: $Code is its exit code, $Sentence what stands behind "PATH: " in its first line.
 Function AskCheck
-  nsExec::ExecToStack `"$PLUGINSDIR\check\depwalk-check-x64.exe" ${REQUIREMENTS} "$PLUGINSDIR\check\${FILE}"`
+  nsExec::ExecToStack /MBCS `"$PLUGINSDIR\check\depwalk-check-x64.exe" ${REQUIREMENTS} "$PLUGINSDIR\check\${FILE}"`
   Pop $Code
   Pop $0
   ${Note} "depwalk-check-x64.exe ${REQUIREMENTS} ${FILE}: exit code $Code"

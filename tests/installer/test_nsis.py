@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import setups
-from animals import on_wine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,20 +16,6 @@ if TYPE_CHECKING:
 pytestmark = setups.needs_installers
 
 PRODUCT = ["engine.dll", "uninstall.exe", "vectors.dll"]
-CHECK_ON_WINE = r"Software\Wine\AppDefaults\depwalk-check-x64.exe\DllOverrides"
-
-
-@pytest.fixture
-def without_runtime() -> Iterator[None]:
-    """The check, alone, sees a machine where the Visual C++ runtime is not installed."""
-    if not on_wine():
-        pytest.skip("a runtime can be taken away on Wine only")
-    import winreg
-
-    with winreg.CreateKey(winreg.HKEY_CURRENT_USER, CHECK_ON_WINE) as key:
-        winreg.SetValueEx(key, "msvcp140", 0, winreg.REG_SZ, "native")
-    yield
-    winreg.DeleteKey(winreg.HKEY_CURRENT_USER, CHECK_ON_WINE)
 
 
 @pytest.fixture(autouse=True)
