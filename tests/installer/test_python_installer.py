@@ -73,6 +73,40 @@ def test_after_the_installation_the_dll_that_is_missing_stands_in_the_log(produc
     assert "sqlite3.dll" in cause
 
 
+def interpreter(program: Path) -> Path:
+    """Make a python.exe with what it needs beside it; its standard library and depwalk are those of this Python."""
+    shutil.copy(sys.executable, program)
+    dll = f"python3{sys.version_info[1]}"
+    home = Path(sys.base_prefix)
+    for name in (f"{dll}.dll", "vcruntime140.dll"):
+        shutil.copy(home / name, program.parent)
+    path = [home / "Lib", home / "DLLs", *(Path(entry) for entry in sys.path if entry.endswith("site-packages"))]
+    (program.parent / f"{dll}._pth").write_text("".join(f"{entry}\n" for entry in path), "ascii")
+    return program
+
+
+@pytest.mark.parametrize("needed", [True, False], ids=["loads", "dll-missing"])
+def test_the_script_of_conda_constructor_passes_the_exit_status_on(tmp_path: Path, product: Path, needed: bool) -> None:
+    prefix = tmp_path / "Product with blanks"
+    packages = prefix / "Lib" / "site-packages"
+    packages.mkdir(parents=True)
+    interpreter(prefix / "python.exe")
+    shutil.copy(EXAMPLE / "post_install.py", prefix)
+    product.rename(packages / "product")
+    if not needed:
+        (packages / "product" / "sqlite3.dll").unlink()
+    ran = subprocess.run(
+        ["cmd", "/c", str(EXAMPLE / "post_install.bat")],
+        env={**os.environ, "PREFIX": str(prefix)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+    log = (prefix / "post_install.log").read_text("utf-8")
+    assert (ran.returncode, log.partition(":")[0]) == ((0, "loads") if needed else (1, "fails"))
+
+
 def freeze(product: Path, module: str = "product") -> Path:
     """Lay a program out as PyInstaller does: one program, and everything else in _internal."""
     inside = product / "_internal"
@@ -82,16 +116,8 @@ def freeze(product: Path, module: str = "product") -> Path:
     for name in ("product.py", "startup.py"):
         shutil.copy(EXAMPLE / name, inside)
     (inside / "asks.py").write_text(ASKS, "ascii")
-    program = product / "product.exe"
-    shutil.copy(sys.executable, program)
-    dll = f"python3{sys.version_info[1]}"
-    for name in (f"{dll}.dll", "vcruntime140.dll"):
-        shutil.copy(Path(sys.base_prefix, name), product)
-    home = Path(sys.base_prefix)
-    path = [home / "Lib", home / "DLLs", *(Path(entry) for entry in sys.path if entry.endswith("site-packages"))]
-    (product / f"{dll}._pth").write_text("".join(f"{entry}\n" for entry in path), "ascii")
     (inside / "freeze.py").write_text(FREEZE.format(folder=str(inside), module=module), "ascii")
-    return program
+    return interpreter(product / "product.exe")
 
 
 def start(program: Path) -> tuple[int, str, str]:
