@@ -39,6 +39,7 @@ def prepare(host_python: Path, check: Path, target: Path) -> int:
         variants: dict[str, Command] = {
             "example-product-setup.exe": (f"-DCHECK={program}",),
             "undeclared.exe": (f"-DCHECK={program}", UNDECLARED),
+            "32-bit.exe": (f"-DCHECK={program}", "-DTARGET=x86-unicode"),
             "answers.exe": (f"-DCHECK={stand_in}",),
             "with-runtime.exe": (f"-DCHECK={stand_in}", f"-DVC_REDIST={stand_in}"),
         }

@@ -67,6 +67,7 @@ begin
     Result := 'The product does not load on this computer (depwalk-check: exit code ' + IntToStr(Code) + ').';
   { 10: missing-msvc-runtime, 11: msvc-runtime-too-old }
   if (Code = 10) or (Code = 11) then
-    if SuppressibleMsgBox(Result + #13#10#13#10 + 'Download the Visual C++ runtime now?', mbConfirmation, MB_YESNO, IDNO) = IDYES then
+    if SuppressibleMsgBox(Result + #13#10#13#10 + 'Download the Visual C++ runtime now?', mbConfirmation, MB_YESNO,
+      IDNO) = IDYES then
       ShellExec('open', RuntimePage, '', '', SW_SHOWNORMAL, ewNoWait, Ignored);
 end;

@@ -2,12 +2,12 @@
 ;
 ; The script that includes this file defines
 ;   CHECK         depwalk-check-x64.exe
-;   FILES         the product's files that decide, as File takes them: they are unpacked to $PLUGINSDIR and removed again
+;   FILES         the product's files that decide, as File takes them; they are unpacked to $PLUGINSDIR and removed again
 ;   FILE          the one of them that is loaded
 ;   REQUIREMENTS  options such as --require-cpu v3 --require-vc 14.40, or ""
 ;   VC_REDIST     if it is defined: vc_redist.x64.exe, which is offered instead of its page
-; and calls CheckMachine in .onInit. That returns if the product can be installed. Otherwise it says why in one sentence,
-; silently in a silent installation, and ends the installer with the code of the check.
+; and calls CheckMachine in .onInit. That returns if the product can be installed. Otherwise it says why in one
+; sentence, silently in a silent installation, and ends the installer with the code of the check.
 
 !include LogicLib.nsh
 !include FileFunc.nsh

@@ -10,12 +10,15 @@
 !ifndef REQUIREMENTS
   !define REQUIREMENTS "--require-cpu v3"
 !endif
+!ifndef TARGET
+  !define TARGET "amd64-unicode"
+!endif
 !ifndef OUTPUT
   !define OUTPUT "example-product-setup.exe"
 !endif
 
 Unicode true
-Target amd64-unicode
+Target ${TARGET}
 Name "Example Product"
 OutFile "${OUTPUT}"
 InstallDir "$LOCALAPPDATA\Programs\Example Product"

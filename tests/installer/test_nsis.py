@@ -43,6 +43,13 @@ def test_what_loads_is_installed(tmp_path: Path) -> None:
     assert outcome.log.splitlines()[-2:] == ["going on", "installed"]
 
 
+def test_a_32_bit_installer_checks_and_installs_a_64_bit_product(tmp_path: Path) -> None:
+    outcome = setups.run("32-bit.exe", tmp_path)
+
+    assert (outcome.code, outcome.installed, outcome.temporary) == (0, PRODUCT, [])
+    assert "engine.dll: loads" in outcome.log
+
+
 def test_the_uninstaller_leaves_nothing(tmp_path: Path) -> None:
     setups.run("example-product-setup.exe", tmp_path)
     uninstall(tmp_path / "product")

@@ -38,6 +38,7 @@ NOT_HERE = {
     "python -m depwalk _pywrap_tensorflow_internal.pyd ": "it reads a real wheel: tests/wheels/test_first_page.py",
     "python3 ci/run.py ": "it sets the test bed up; that there is such a command is tested below",
     "python bench/scan.py": "it measures for minutes or hours: tests/unit/test_bench.py",
+    "python post_install.py ": "it loads files on Windows: tests/installer/test_python_installer.py",
     "CC=": "it compiles the core: ci/run.py does so before every test",
 }
 # Blocks that begin so are no lines for a shell; who tests them. Commands in them are run all the same.
@@ -49,6 +50,16 @@ NO_COMMANDS = {
     "eval ": "test_completion.py",
     "autoload ": "test_completion.py",
     "register-python-argcomplete ": "test_completion.py",
+    "!define CHECK ": "tests/installer/test_installer_docs.py",
+    "makensis product.nsi": "tests/installer/test_nsis.py: ci/installers.py compiles it",
+    "example-product-setup.exe /S": "tests/installer/test_nsis.py",
+    "Example Product": "tests/installer/test_python_installer.py, tests/processor/test_installer_on_nehalem.py",
+    "Source: ": "tests/installer/test_installer_docs.py",
+    "zig cc ": "tests/installer/test_wix.py: ci/installers.py does it with these options",
+    "<Binary ": "tests/installer/test_installer_docs.py",
+    "extra_files:": "nothing here reads it: docs/installers.md says so",
+    "import startup": "tests/installer/test_installer_docs.py",
+    "pyinstaller ": "by hand: docs/installers.md says so",
 }
 COMMAND = re.compile(r"(?:\$ | *- run: )?((?:python3? |pip |depwalk |CC=).*?)(?:  .*)?")
 
