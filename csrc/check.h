@@ -66,6 +66,7 @@ typedef struct check_room {
     uint32_t is_program;    /* 1 for an .exe */
     dw_char path[CHECK_PATH];
     dw_char directories[CHECK_PATH]; /* each ended by 0, the last by two */
+    dw_char program[CHECK_PATH]; /* that tries it */
     dw_char start[CHECK_PATH];
     dw_char start_needed_by[CHECK_PATH];
 
