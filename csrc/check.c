@@ -602,6 +602,7 @@ static uint32_t tell_refused(telling *it)
     }
     say(it, "Windows refuses ");
     name(it, it->module);
+    say(it, it->fault->circle ? ", or a DLL that it needs and that needs it" : "");
     if (row != NULL) {
         say(it, ", since ");
         say(it, row->text);

@@ -53,6 +53,8 @@ typedef struct check_fault {
     uint32_t code;          /* of the loader, or of the exception, or with which the process ended */
     uint32_t machine;       /* of the module, if that is wrong */
     uint32_t of_windows;    /* 1 if the module lies in the system's directory */
+    uint32_t circle;        /* 1 if it imports what led to it */
+    uint32_t reserved;
     dw_char module[CHECK_PATH];    /* a path, or the name of what has none */
     dw_char needed_by[CHECK_PATH]; /* "" for the file itself */
     char symbol[CHECK_SYMBOL];

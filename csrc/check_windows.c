@@ -165,6 +165,7 @@ static bool start(check_room *room, HANDLE section, child *made, uint32_t *code)
     STARTUPINFOEXW info = {0};
     PROCESS_INFORMATION process = {0};
     info.StartupInfo.cb = sizeof info;
+    info.StartupInfo.dwFlags = STARTF_USESTDHANDLES; /* none: what it prints goes nowhere */
     info.lpAttributeList = (LPPROC_THREAD_ATTRIBUTE_LIST)(void *)attributes;
     make_command(room, section);
     if (!InitializeProcThreadAttributeList(info.lpAttributeList, 1, 0, &size)) {
