@@ -1,4 +1,4 @@
-"""Build what installers use, with zig: depwalk-check-x64.exe (x86, arm64), and the core as depwalk-x64.dll with its .lib.
+"""Build what installers use, with zig: depwalk-check-x64.exe (x86, arm64), and the core as a DLL with its .lib.
 
 python3 ci/check_exe.py DIRECTORY [ARCHITECTURE...]
 """
