@@ -602,6 +602,7 @@ static uint32_t tell_refused(telling *it)
     }
     say(it, "Windows refuses ");
     name(it, it->module);
+    say(it, it->fault->circle ? ", or a DLL that it needs and that needs it" : "");
     if (row != NULL) {
         say(it, ", since ");
         say(it, row->text);
@@ -621,14 +622,16 @@ static uint32_t tell_unreadable(telling *it)
     const check_code *row = code_row(it->fault->code);
     uint32_t family = row && row->family != DW_FAMILY_OTHER ? row->family : DW_FAMILY_UNREADABLE;
     name(it, it->module);
-    say(it, " cannot be opened");
+    say(it, it->fault->code == 0 ? " is no file that can be loaded" : " cannot be opened");
     if (row != NULL) {
         say(it, ", since ");
         say(it, row->text);
     }
-    say(it, " (");
-    say_code(it, it->fault->code);
-    say(it, ")");
+    if (it->fault->code != 0) {
+        say(it, " (");
+        say_code(it, it->fault->code);
+        say(it, ")");
+    }
     if (family == DW_FAMILY_UNREADABLE) {
         say(it, ": check its path.");
     } else {

@@ -53,6 +53,8 @@ typedef struct check_fault {
     uint32_t code;          /* of the loader, or of the exception, or with which the process ended */
     uint32_t machine;       /* of the module, if that is wrong */
     uint32_t of_windows;    /* 1 if the module lies in the system's directory */
+    uint32_t circle;        /* 1 if it imports what led to it */
+    uint32_t reserved;
     dw_char module[CHECK_PATH];    /* a path, or the name of what has none */
     dw_char needed_by[CHECK_PATH]; /* "" for the file itself */
     char symbol[CHECK_SYMBOL];
@@ -66,6 +68,7 @@ typedef struct check_room {
     uint32_t is_program;    /* 1 for an .exe */
     dw_char path[CHECK_PATH];
     dw_char directories[CHECK_PATH]; /* each ended by 0, the last by two */
+    dw_char program[CHECK_PATH]; /* that tries it */
     dw_char start[CHECK_PATH];
     dw_char start_needed_by[CHECK_PATH];
 

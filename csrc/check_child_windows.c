@@ -53,8 +53,7 @@ static bool is_in(check_room *room, const dw_char *directory, const dw_char *nam
     check_add_wide(&candidate, directory);
     check_add(&candidate, "\\");
     check_add_wide(&candidate, name);
-    DWORD attributes = GetFileAttributesW(room->candidate);
-    if (attributes == INVALID_FILE_ATTRIBUTES || (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
+    if (GetFileAttributesW(room->candidate) == INVALID_FILE_ATTRIBUTES) {
         return false;
     }
     bool fits = fits_process(room, room->candidate);
@@ -214,6 +213,18 @@ static bool is_forwarded_to_nothing(check_room *room, dw_image *exporter, const 
     return code != 0;
 }
 
+/* Wine has DLLs of its own, and may name the file whose place one of them takes. */
+static bool is_of_wine(HMODULE module)
+{
+    static const char mark[] = "Wine builtin DLL";
+    const char *at = (const char *)(const void *)module + 0x40; /* in the page with the headers */
+    uint32_t same = 0;
+    while (mark[same] != 0 && at[same] == mark[same]) {
+        same++;
+    }
+    return mark[same] == 0;
+}
+
 /* Whether a loaded module lacks what a file imports from it. */
 static bool lacks(check_room *room, const dw_image *importer, const dw_char *importer_path, const dw_import *import,
                   HMODULE module, bool standard)
@@ -222,7 +233,7 @@ static bool lacks(check_room *room, const dw_image *importer, const dw_char *imp
     uint32_t code;
     dw_char *path = room->exporter;
     if (import->first_symbol >= CHECK_SYMBOLS || import->symbol_count > CHECK_SYMBOLS - import->first_symbol ||
-        dw_module_path(module, path, CHECK_PATH) == 0 || dw_open(&exporter, path, &code) != DW_OK) {
+        is_of_wine(module) || dw_module_path(module, path, CHECK_PATH) == 0 || dw_open(&exporter, path, &code) != DW_OK) {
         return false;
     }
     const dw_symbol *symbols = room->symbols + import->first_symbol;
@@ -321,12 +332,15 @@ static bool activate(const dw_char *path, ULONG_PTR *cookie)
 /* Load what a file imports, one after the other, up to one that fails: its name is then in room->tried. */
 static uint32_t load_imports(check_room *room, dw_image *image, bool standard)
 {
+    room->fault.circle = 0;
     dw_counts counts = dw_imports(image, DW_DIRECTORY_IMPORT, room->imports, CHECK_IMPORTS, room->symbols, 0);
     uint32_t code = 0;
     for (uint32_t i = 0; i < counts.dlls && i < CHECK_IMPORTS && code == 0; i++) {
         HMODULE module;
         copy_name(image, room->imports[i].dll, room->tried, 256);
-        if (room->imports[i].skipped || is_on_the_way(room, hash(room->tried))) {
+        bool circle = is_on_the_way(room, hash(room->tried));
+        room->fault.circle |= circle;
+        if (room->imports[i].skipped || circle) {
             continue;
         }
         locate(room, room->tried, room->tried_path);

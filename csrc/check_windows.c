@@ -97,7 +97,9 @@ static bool examine(check_room *room)
 {
     dw_image image;
     uint32_t code = 0;
-    int32_t status = dw_open(&image, room->path, &code);
+    DWORD attributes = GetFileAttributesW(room->path);
+    bool directory = attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+    int32_t status = directory ? DW_NOT_A_FILE : dw_open(&image, room->path, &code);
     if (status != DW_OK) {
         bool corrupt = status == DW_EMPTY || status == DW_NOT_PE;
         set_fault(room, corrupt ? CHECK_CORRUPT : CHECK_UNREADABLE, corrupt ? ERROR_BAD_EXE_FORMAT : code, room->path);
@@ -115,26 +117,26 @@ static bool examine(check_room *room)
     return room->fault.kind == CHECK_NO_FAULT;
 }
 
-/* The path of the program for the file's architecture, into room->candidate. */
+/* The path of the program for the file's architecture, into room->program. */
 static bool find_checker(check_room *room, bool is_checker)
 {
     static const char mark[] = "an address in this module";
     HMODULE own = NULL;
     DWORD flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
     (void)GetModuleHandleExW(flags, (LPCWSTR)(const void *)mark, &own);
-    DWORD length = GetModuleFileNameW(own, room->candidate, CHECK_PATH);
+    DWORD length = GetModuleFileNameW(own, room->program, CHECK_PATH);
     if (is_checker && room->machine == check_own_machine()) {
         return length != 0;
     }
-    dw_char *name = room->candidate + (check_name(room->candidate) - room->candidate);
-    check_text text = check_begin(name, CHECK_PATH - (uint32_t)(name - room->candidate));
+    dw_char *name = room->program + (check_name(room->program) - room->program);
+    check_text text = check_begin(name, CHECK_PATH - (uint32_t)(name - room->program));
     check_add(&text, "depwalk-check-");
     check_add(&text, check_architecture(room->machine));
     check_add(&text, ".exe");
-    if (GetFileAttributesW(room->candidate) != INVALID_FILE_ATTRIBUTES) {
+    if (GetFileAttributesW(room->program) != INVALID_FILE_ATTRIBUTES) {
         return true;
     }
-    set_fault(room, CHECK_NO_PROGRAM, ERROR_FILE_NOT_FOUND, room->candidate);
+    set_fault(room, CHECK_NO_PROGRAM, ERROR_FILE_NOT_FOUND, room->program);
     return false;
 }
 
@@ -150,12 +152,12 @@ static void make_command(check_room *room, HANDLE section)
 {
     check_text command = check_begin(room->other_path, CHECK_PATH);
     check_add(&command, "\"");
-    check_add_wide(&command, room->candidate);
+    check_add_wide(&command, room->program);
     check_add(&command, "\" --child ");
     check_add_number(&command, (uint32_t)(uintptr_t)section); /* handles have 32 bits in every process */
 }
 
-/* Start the program at room->candidate with nothing but the section, held. False, with Windows' code, if it refuses. */
+/* Start the program at room->program with nothing but the section, held. False, with Windows' code, if it refuses. */
 static bool start(check_room *room, HANDLE section, child *made, uint32_t *code)
 {
     uint64_t attributes[ATTRIBUTE_WORDS];
@@ -163,6 +165,7 @@ static bool start(check_room *room, HANDLE section, child *made, uint32_t *code)
     STARTUPINFOEXW info = {0};
     PROCESS_INFORMATION process = {0};
     info.StartupInfo.cb = sizeof info;
+    info.StartupInfo.dwFlags = STARTF_USESTDHANDLES; /* none: what it prints goes nowhere */
     info.lpAttributeList = (LPPROC_THREAD_ATTRIBUTE_LIST)(void *)attributes;
     make_command(room, section);
     if (!InitializeProcThreadAttributeList(info.lpAttributeList, 1, 0, &size)) {
@@ -171,7 +174,7 @@ static bool start(check_room *room, HANDLE section, child *made, uint32_t *code)
     }
     BOOL started = UpdateProcThreadAttribute(info.lpAttributeList, 0, PROC_THREAD_ATTRIBUTE_HANDLE_LIST, &section,
                                              sizeof section, NULL, NULL) &&
-                   CreateProcessW(room->candidate, room->other_path, NULL, NULL, TRUE,
+                   CreateProcessW(room->program, room->other_path, NULL, NULL, TRUE,
                                   CREATE_SUSPENDED | CREATE_NO_WINDOW | EXTENDED_STARTUPINFO_PRESENT, NULL, NULL,
                                   &info.StartupInfo, &process);
     *code = started ? 0 : GetLastError();
@@ -264,7 +267,7 @@ static void try_load(check_room *room, HANDLE section, uint32_t milliseconds)
         return;
     }
     if (status == DW_REFUSED || room->stage == CHECK_BEGAN) {
-        set_fault(room, CHECK_NOT_STARTED, code, room->candidate);
+        set_fault(room, CHECK_NOT_STARTED, code, room->program);
     } else {
         tell_death(room, section, milliseconds, status, code);
     }
