@@ -31,6 +31,11 @@ class Outcome(NamedTuple):
     registered: bool
 
 
+def directory() -> Path:
+    """Where the installers are, and what they were made of."""
+    return Path(os.environ["DEPWALK_INSTALLERS"])
+
+
 def run(name: str, folder: Path, *, log: Path | None = LOG, answer: int | None = None) -> Outcome:
     """Run an installer silently. `answer` is what tests/installer/stand_in.c ends with, where it stands in."""
     temporary, target = folder / "temp", folder / "product"
@@ -39,9 +44,8 @@ def run(name: str, folder: Path, *, log: Path | None = LOG, answer: int | None =
     environment = {**os.environ, "TEMP": str(temporary), "TMP": str(temporary)}
     if answer is not None:
         environment["DEPWALK_ANSWER"] = str(answer)
-    setup = Path(os.environ["DEPWALK_INSTALLERS"], name)
     logged = f'/LOG="{path}" ' if log else ""
-    command = f'"{setup}" /S {logged}/D={target}'  # /D, the last, takes no quotes
+    command = f'"{directory() / name}" /S {logged}/D={target}'  # /D, the last, takes no quotes
     ran = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False, timeout=300)
     return Outcome(
         code=ran.returncode,

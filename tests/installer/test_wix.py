@@ -106,7 +106,7 @@ def package(path: Path, files: Path) -> None:
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     """What lies beside product.wxs when it is compiled."""
-    made, built = tmp_path / "files", Path(os.environ["DEPWALK_INSTALLERS"])
+    made, built = tmp_path / "files", setups.directory()
     made.mkdir()
     shutil.copytree(built / "product", made / "product")
     for name in ("depwalk-check-x64.exe", "check_action.dll"):
