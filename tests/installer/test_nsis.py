@@ -102,3 +102,12 @@ def test_the_path_of_the_log_may_have_blanks_and_any_letters(tmp_path: Path) -> 
     outcome = setups.run("answers.exe", tmp_path, log=tmp_path / "журнал einer Prüfung.log", answer=16)
 
     assert outcome.log.startswith("Example Product")
+
+
+def test_the_directory_of_temporary_files_may_have_blanks_and_any_letters(tmp_path: Path, without_runtime: None) -> None:
+    folder = tmp_path / "J\u00fcrgen \u0416"
+    folder.mkdir()
+    outcome = setups.run("example-product-setup.exe", folder)
+
+    assert (outcome.code, outcome.installed, outcome.temporary) == (10, [], [])
+    assert outcome.log.splitlines()[-1].startswith("not installed: msvcp140.dll, a part of the Visual C++ runtime")
