@@ -10,6 +10,7 @@ python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py instructions [--most N] [FILE...]
 python3 ci/run.py processors [arguments of processors.py]
+python3 ci/run.py frozen
 python3 ci/run.py python [--arch x86] [--cpu Nehalem] [arguments of the Windows Python]
 """
 
@@ -33,6 +34,7 @@ import bed
 import cases
 import examples
 import fetch
+import frozen
 import installers
 import prerequisites
 import sanitize
@@ -118,6 +120,7 @@ def main() -> int:
     commands.add_parser(
         "processors", allow_abbrev=False, help="compare predictions for old processors with real loads on them"
     )
+    commands.add_parser("frozen", help="pack the example product with PyInstaller, and start it with a DLL missing")
     python = commands.add_parser("python", allow_abbrev=False, help="run a Windows Python of the bed")
     python.add_argument("--arch", choices=sorted(bed.ARCHITECTURES), default="x64")
     python.add_argument("--cpu", default="", help="a model of qemu's processors, such as Nehalem (x64 only)")
@@ -151,6 +154,7 @@ def main() -> int:
                 "agreement": lambda: agreement_command(rest),
                 "instructions": lambda: instructions_command(rest),
                 "processors": lambda: processors_command(rest),
+                "frozen": frozen_command,
                 "python": lambda: python_command(rest, options.arch, options.cpu),
             }
             return run[options.command]()
@@ -286,6 +290,17 @@ def processors_command(args: Sequence[str]) -> int:
     with bed.open_bed(host_python) as the_bed:
         install_in_bed(host_python, the_bed, bed.X64)
         return subprocess.call([host_python, CHECKOUT / "ci" / "processors.py", *args], cwd=CACHE)
+
+
+def frozen_command() -> int:
+    """Pack the example product with PyInstaller, and start it."""
+    if ON_WINDOWS:
+        message = "frozen: the bed only"
+        raise SetupError(message)
+    host_python = fetch.host_environment()
+    with bed.open_bed(host_python) as the_bed:
+        install_in_bed(host_python, the_bed, bed.X64)
+        return frozen.make(host_python, the_bed)
 
 
 # test

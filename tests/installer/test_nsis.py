@@ -104,7 +104,9 @@ def test_the_path_of_the_log_may_have_blanks_and_any_letters(tmp_path: Path) -> 
     assert outcome.log.startswith("Example Product")
 
 
-def test_the_directory_of_temporary_files_may_have_blanks_and_any_letters(tmp_path: Path, without_runtime: None) -> None:
+def test_the_directory_of_temporary_files_may_have_blanks_and_any_letters(
+    tmp_path: Path, without_runtime: None
+) -> None:
     folder = tmp_path / "J\u00fcrgen \u0416"
     folder.mkdir()
     outcome = setups.run("example-product-setup.exe", folder)

@@ -59,7 +59,7 @@ NO_COMMANDS = {
     "<Binary ": "tests/installer/test_installer_docs.py",
     "extra_files:": "nothing here reads it: docs/installers.md says so",
     "import startup": "tests/installer/test_installer_docs.py",
-    "pyinstaller ": "by hand: docs/installers.md says so",
+    "pyinstaller ": "ci/run.py frozen",
 }
 COMMAND = re.compile(r"(?:\$ | *- run: )?((?:python3? |pip |depwalk |CC=).*?)(?:  .*)?")
 
