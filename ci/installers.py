@@ -1,6 +1,6 @@
 """Builds the installers of examples/nsis with makensis, and the custom action of examples/wix, for tests/installer.
 
-python ci/installers.py CHECK TARGET    CHECK: the directory of depwalk-check-x64.exe; TARGET: where the installers go
+python ci/installers.py CHECK TARGET    CHECK: what ci/check_exe.py made; TARGET: where the installers go
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ UNDECLARED = "-DREQUIREMENTS="  # the product needs AVX2, and its author did not
 
 def prepare(host_python: Path, check: Path, target: Path) -> int:
     """Make `target` with the example product, and its installers in the variants that tests ask for."""
-    program = check / "depwalk-check-x64.exe"
+    program, library = check / "depwalk-check-x64.exe", check / "depwalk-x64.dll"
     if not program.exists() or not shutil.which("makensis"):
         raise SetupError(f"installers: {program} and makensis (Debian: nsis) are needed")
 
@@ -34,20 +34,21 @@ def prepare(host_python: Path, check: Path, target: Path) -> int:
         action = ["-shared", "-Wl,-e,DllMainCRTStartup", "-lmsi", "-o", directory / "check_action.dll"]
         compile_with_headers(host_python, ACTION, action)
         shutil.copy(program, directory)
-        for library in directory.rglob("*.lib"):
-            library.unlink()  # zig makes one beside every DLL
+        for unasked in directory.rglob("*.lib"):
+            unasked.unlink()  # zig makes one beside every DLL
         variants: dict[str, Command] = {
-            "example-product-setup.exe": (f"-DCHECK={program}",),
-            "undeclared.exe": (f"-DCHECK={program}", UNDECLARED),
-            "32-bit.exe": (f"-DCHECK={program}", "-DTARGET=x86-unicode"),
-            "answers.exe": (f"-DCHECK={stand_in}",),
-            "with-runtime.exe": (f"-DCHECK={stand_in}", f"-DVC_REDIST={stand_in}"),
+            "example-product-setup.exe": (f"-DCHECK={program}", "product.nsi"),
+            "undeclared.exe": (f"-DCHECK={program}", UNDECLARED, "product.nsi"),
+            "32-bit.exe": (f"-DCHECK={program}", "-DTARGET=x86-unicode", "product.nsi"),
+            "answers.exe": (f"-DCHECK={stand_in}", "product.nsi"),
+            "with-runtime.exe": (f"-DCHECK={stand_in}", f"-DVC_REDIST={stand_in}", "product.nsi"),
+            "by-dll.exe": (f"-DTOOLS={check}", "by_dll.nsi"),
         }
-        for name, defines in variants.items():
+        for name, arguments in variants.items():
             command: Command = ["makensis", "-V2", "-WX", f"-DPRODUCT={product}", f"-DOUTPUT={directory / name}"]
-            run_logged([*command, *defines, SOURCES / "product.nsi"], f"makensis-{name}")
+            run_logged([*command, *arguments], f"makensis-{name}", cwd=SOURCES)
 
-    inputs = [tree_hash([SOURCES, ACTION, STAND_IN, program], (STAMP,)), *RUNTIME_NAMES]
+    inputs = [tree_hash([SOURCES, ACTION, STAND_IN, program, library], (STAMP,)), *RUNTIME_NAMES]
     step(target, "installers of the example product", "3 s", inputs, build)
     return 0
 

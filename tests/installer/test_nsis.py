@@ -113,3 +113,15 @@ def test_the_directory_of_temporary_files_may_have_blanks_and_any_letters(
 
     assert (outcome.code, outcome.installed, outcome.temporary) == (10, [], [])
     assert outcome.log.splitlines()[-1].startswith("not installed: msvcp140.dll, a part of the Visual C++ runtime")
+
+
+def test_the_dll_gives_the_installer_the_code_and_leaves_nothing(tmp_path: Path, without_runtime: None) -> None:
+    outcome = setups.run("by-dll.exe", tmp_path)
+
+    assert (outcome.code, outcome.temporary) == (10, [])
+
+
+def test_the_dll_lets_a_product_that_loads_be_installed(tmp_path: Path) -> None:
+    outcome = setups.run("by-dll.exe", tmp_path)
+
+    assert (outcome.code, outcome.temporary) == (0, [])
