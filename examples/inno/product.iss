@@ -39,8 +39,7 @@ begin
   end;
 end;
 
-{ An empty answer lets the installation begin. Another one is shown, or logged by a silent installation, which ends with
-  the exit code 7. }
+{ An empty answer lets the installation begin. Another one is shown and logged, and Setup ends with the exit code 7. }
 function PrepareToInstall(var NeedsRestart: Boolean): String;
 var
   Code, Ignored: Integer;
@@ -59,8 +58,8 @@ begin
     Code := 3;
   end;
   Log('depwalk-check: exit code ' + IntToStr(Code));
-  { 0: it loads; 3: it could not be tried, which is no reason to refuse }
-  if (Code = 0) or (Code = 3) then
+  { 0: it loads; 3: it could not be tried, and below 0 it was ended from outside, which is no reason to refuse }
+  if (Code = 0) or (Code = 3) or (Code < 0) then
     Exit;
   Result := Sentence(Output.StdOut);
   if Result = '' then

@@ -7,7 +7,7 @@
 ;   REQUIREMENTS  options such as --require-cpu v3 --require-vc 14.40, or ""
 ;   VC_REDIST     if it is defined: vc_redist.x64.exe, which is offered instead of its page
 ; and calls CheckMachine in .onInit. That returns if the product can be installed. Otherwise it says why in one
-; sentence, silently in a silent installation, and ends the installer with the code of the check.
+; sentence, silently in a silent installation, and ends the installer with the code of the check. It uses $0 and $1.
 
 !include LogicLib.nsh
 !include FileFunc.nsh
@@ -43,7 +43,8 @@ Function AskCheck
   Pop $0
   ${Note} "depwalk-check-x64.exe ${REQUIREMENTS} ${FILE}: exit code $Code"
   ${Note} $0
-  ${If} $Code == "error" ; it did not start: nothing is known of the product
+  ${If} $Code == "error" ; it did not start
+  ${OrIf} $Code < 0 ; it was ended from outside: in neither case anything is known of the product
     StrCpy $Code 3
   ${EndIf}
   ${WordFind} $0 "$\r$\n" "+1" $Sentence

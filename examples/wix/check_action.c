@@ -19,6 +19,7 @@ enum {
     LOADS = 0,
     UNKNOWN = 3   /* it could not be tried, which is no reason to refuse */
 };
+#define ENDED_FROM_OUTSIDE 0x80000000 /* and above: the same */
 
 typedef struct {
     STARTUPINFOW start;
@@ -185,7 +186,7 @@ __declspec(dllexport) UINT __stdcall CheckMachine(MSIHANDLE install)
     }
     tell(install, INSTALLMESSAGE_INFO, it->line);
     tell(install, INSTALLMESSAGE_INFO, it->said[0] != 0 ? it->said : L"depwalk-check could not be run");
-    BOOL refused = code != LOADS && code != UNKNOWN;
+    BOOL refused = code != LOADS && code != UNKNOWN && code < ENDED_FROM_OUTSIDE;
     if (refused)
         tell(install, INSTALLMESSAGE_ERROR | MB_OK | MB_ICONERROR, sentence(it->said));
     VirtualFree(it, 0, MEM_RELEASE);

@@ -75,7 +75,7 @@ def test_after_the_installation_the_dll_that_is_missing_stands_in_the_log(produc
 
 def interpreter(program: Path) -> Path:
     """Make a python.exe with what it needs beside it; its standard library and depwalk are those of this Python."""
-    shutil.copy(sys.executable, program)
+    shutil.copy(getattr(sys, "_base_executable", "") or sys.executable, program)  # not that of a virtual environment
     dll = f"python3{sys.version_info[1]}"
     home = Path(sys.base_prefix)
     for name in (f"{dll}.dll", "vcruntime140.dll"):
