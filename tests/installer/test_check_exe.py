@@ -326,12 +326,13 @@ def test_it_works_from_and_on_any_path(tmp_path: Path, name: str) -> None:
 
 @STARTED
 def test_a_relative_path_and_a_relative_directory_are_of_the_current_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_pe: MakePE, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "more").mkdir()
-    shutil.copy(path("nothing-needed"), tmp_path / "user.pyd")
-    assert run("--dir", "more", "user.pyd")[0] == 0
+    make_pe("more/needed.dll", machine=OWN, exports=["f"])
+    make_pe("user.dll", machine=OWN, imports={"needed.dll": ["f"]})
+    assert run("user.dll")[0] == 13
+    assert run("--dir", "more", "user.dll")[0] == 0
 
 
 @STARTED
