@@ -69,7 +69,7 @@ def test_what_is_to_be_copied_stands_in_the_example(start: str) -> None:
 def sessions() -> list[tuple[str, str]]:
     """Command lines of the check, and what is printed."""
     blocks = [block for block in written.blocks(PAGE) if block.lines[0].startswith("$ depwalk-check-x64.exe ")]
-    return [(block.lines[0].removeprefix("$ depwalk-check-x64.exe "), "\n".join(block.lines[1:])) for block in blocks]
+    return [(block.lines[0].removeprefix("$ depwalk-check-x64.exe "), " ".join(block.lines[1:])) for block in blocks]
 
 
 def asked(arguments: str) -> tuple[int, str]:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from from_ci import CHECKOUT
@@ -148,6 +149,18 @@ def test_a_frozen_program_names_the_dll_that_it_misses_instead_of_a_traceback(pr
     assert first == "Example Product does not start"
     assert why.startswith("_sqlite3.pyd needs sqlite3.dll")
     assert "Traceback" not in errors
+
+
+def test_a_program_without_a_console_shows_a_dialog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(EXAMPLE), *sys.path])
+    import startup
+
+    dialogs: list[tuple[object, ...]] = []
+    user32 = SimpleNamespace(MessageBoxW=lambda *arguments: dialogs.append(arguments))
+    monkeypatch.setattr(startup, "ctypes", SimpleNamespace(windll=SimpleNamespace(user32=user32)))
+    monkeypatch.setattr(sys, "stderr", None)
+    startup.show("sqlite3.dll is missing")
+    assert [dialog[1:3] for dialog in dialogs] == [("sqlite3.dll is missing", "Example Product does not start")]
 
 
 def test_a_frozen_program_is_not_started_again_to_load_the_file_once_more(product: Path) -> None:
