@@ -28,11 +28,12 @@ from setuptools.command.sdist import sdist
 from setuptools.errors import CompileError
 
 HEADER = Path("csrc/depwalk.h")
-TABLE = HEADER.parent / "isa_table.py"  # makes isa_table.h
-DEPENDS = [*map(str, HEADER.parent.glob("*.h")), str(TABLE)]
-EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c", "isa.c", "operands.c", "reach.c"]
-WINDOWS = ["map_windows.c", "load_windows.c", "trace_windows.c", "freestanding_windows.c"]
-ELSEWHERE = ["map_other.c", "load_other.c", "trace_other.c"]
+TABLES = sorted(HEADER.parent.glob("*_table.py"))  # each makes the header of its name
+DEPENDS = [*map(str, HEADER.parent.glob("*.h")), *map(str, TABLES)]
+EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c", "isa.c", "operands.c", "reach.c", "check.c"]
+WINDOWS = ["map_windows.c", "load_windows.c", "trace_windows.c", "check_windows.c", "machine_windows.c"]
+WINDOWS += ["freestanding_windows.c"]
+ELSEWHERE = ["map_other.c", "load_other.c", "trace_other.c", "check_other.c"]
 
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pedantic"]
 COMPILE = ["-std=c11", "-O2", "-g0", "-DDW_BUILD", "-fno-sanitize=all", *WARNINGS]
@@ -96,7 +97,8 @@ class BuildCore(build_ext):
         sources = [HEADER.parent / name for name in EVERYWHERE + (WINDOWS if windows else ELSEWHERE)]
         tables = Path(self.build_temp)
         tables.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, str(TABLE), str(tables / "isa_table.h")], check=True)
+        for table in TABLES:
+            subprocess.run([sys.executable, str(table), str(tables / f"{table.stem}.h")], check=True)
         if windows and "CC" not in os.environ:
             self._build_with_msvc(sources, library)
         else:

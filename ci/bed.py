@@ -393,16 +393,19 @@ def build_program(host_python: Path, arch: Architecture, python: str, home: Path
     }
     build = CACHE / "build" / f"{python}-{arch.name}"
     build.mkdir(parents=True, exist_ok=True)
-    libraries = []
-    for dll, names in imports.items():
-        library = (build / dll).with_suffix(".lib")
-        definition = library.with_suffix(".def")
-        definition.write_text("\n".join([f"LIBRARY {dll}", "EXPORTS", *names, ""]))
-        command: Command = [host_python, "-m", "ziglang", "dlltool", "-m", arch.dlltool]
-        run_logged([*command, "-d", definition, "-l", library], f"dlltool-{arch.name}")
-        libraries.append(library)
+    libraries = [import_library(host_python, arch, dll, names, build) for dll, names in imports.items()]
     options = ["-Wl,-e,mainCRTStartup", "-Wl,--subsystem,console"]
     zig(host_python, arch, [PROGRAM_SOURCE, *libraries, *options, "-o", home / "python.exe"])
+
+
+def import_library(host_python: Path, arch: Architecture, dll: str, names: Sequence[str], directory: Path) -> Path:
+    """Make, in a directory, the library by which a linker takes these functions to be in a DLL."""
+    library = (directory / dll).with_suffix(".lib")
+    definition = library.with_suffix(".def")
+    definition.write_text("\n".join([f"LIBRARY {dll}", "EXPORTS", *names, ""]))
+    command: Command = [host_python, "-m", "ziglang", "dlltool", "-m", arch.dlltool]
+    run_logged([*command, "-d", definition, "-l", library], f"dlltool-{arch.name}")
+    return library
 
 
 def build_stable_abi(host_python: Path, arch: Architecture, python: str, home: Path) -> None:

@@ -10,17 +10,19 @@ import sys
 
 from steps import progress, run_logged
 
-# What tests/release runs cores for other processors and C libraries with; they skip themselves where it is missing.
+# Programs, and Debian's package of each.
+BED_TOOLS = {"debootstrap": "debootstrap", "unshare": "util-linux", "mount": "mount", "chroot": "coreutils"}
+INSTALLER_TOOLS = {"makensis": "nsis"}
+# Of tests that skip themselves without: tests/browser and completion in a real zsh; and tests/release, which
+# runs cores for other processors and C libraries.
+HOST_TOOLS = {"chromium": "chromium", "chromedriver": "chromium-driver", "zsh": "zsh"}
 FOREIGN_TOOLS = {
     "qemu-aarch64-static": "qemu-user-static",
     "/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1": "libc6-arm64-cross",
     "/lib/ld-musl-x86_64.so.1": "musl",
     "gcc": "gcc",
 }
-# A program that the bed needs, and Debian's package of it.
-BED_TOOLS = {"debootstrap": "debootstrap", "unshare": "util-linux", "mount": "mount", "chroot": "coreutils"}
-# The same for tests that skip themselves where there is none: tests/browser, and completion in a real zsh.
-BROWSER_TOOLS = {"chromium": "chromium", "chromedriver": "chromium-driver", "zsh": "zsh"}
+NOTHING: dict[str, str] = {}
 LINUX_X64 = sys.platform == "linux" and os.uname().machine == "x86_64"
 
 
@@ -28,14 +30,17 @@ class MissingPrerequisiteError(Exception):
     """Something only the user can provide is missing; the message says what to run."""
 
 
-def ensure(*, bed: bool, browser: bool = False, foreign: bool = False) -> None:
-    """Install what is missing, saying so first; without root say what to run. What tests can skip: as root only."""
+def ensure(*, bed: bool, needed: dict[str, str] = NOTHING, wanted: dict[str, str] = NOTHING) -> None:
+    """Install what is missing, saying so first; without root say what to run.
+
+    `wanted` is what tests skip themselves without: it is installed as root only, and on Linux for x86-64.
+    """
     if bed and not LINUX_X64:
         raise MissingPrerequisiteError("The test bed needs Linux on x86-64; `test --host` runs without it.")
     is_root = sys.platform != "win32" and os.geteuid() == 0
     can_install = is_root and shutil.which("apt-get") is not None
-    can_install_more = can_install and LINUX_X64
-    missing = missing_packages(bed=bed, browser=browser and can_install_more, foreign=foreign and can_install_more)
+    tools = (BED_TOOLS if bed else NOTHING) | needed | (wanted if can_install and LINUX_X64 else NOTHING)
+    missing = missing_packages(tools)
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
     if missing and not can_install:
         raise MissingPrerequisiteError(f"Missing: {' '.join(missing)}\nOn Debian, as root:  {' '.join(install)}")
@@ -53,9 +58,8 @@ def ensure(*, bed: bool, browser: bool = False, foreign: bool = False) -> None:
         importlib.invalidate_caches()
 
 
-def missing_packages(*, bed: bool, browser: bool, foreign: bool) -> list[str]:
+def missing_packages(tools: dict[str, str]) -> list[str]:
     """Return the Debian packages that provide what is not there."""
-    tools = (BED_TOOLS if bed else {}) | (BROWSER_TOOLS if browser else {}) | (FOREIGN_TOOLS if foreign else {})
     missing = [package for tool, package in tools.items() if not shutil.which(tool)]
     if importlib.util.find_spec("ensurepip") is None:  # Debian ships it apart
         missing.append("python3-venv")

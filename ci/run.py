@@ -11,6 +11,7 @@ python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py instructions [--most N] [FILE...]
 python3 ci/run.py processors [arguments of processors.py]
+python3 ci/run.py frozen
 python3 ci/run.py python [--arch x86] [--cpu Nehalem] [arguments of the Windows Python]
 """
 
@@ -34,6 +35,8 @@ import bed
 import cases
 import examples
 import fetch
+import frozen
+import installers
 import prerequisites
 import sanitize
 import wheels
@@ -143,6 +146,7 @@ def main() -> int:
     commands.add_parser(
         "processors", allow_abbrev=False, help="compare predictions for old processors with real loads on them"
     )
+    commands.add_parser("frozen", help="pack the example product with PyInstaller, and start it with a DLL missing")
     python = commands.add_parser("python", allow_abbrev=False, help="run a Windows Python of the bed")
     python.add_argument("--arch", choices=sorted(bed.ARCHITECTURES), default="x64")
     python.add_argument("--cpu", default="", help="a model of qemu's processors, such as Nehalem (x64 only)")
@@ -160,10 +164,13 @@ def main() -> int:
             options.command in ("test", "wheels") and options.host
         )
         needs_bed = not ON_WINDOWS and not on_host
+        tested = options.command == "test"
+        shown = options.command == "examples" or (tested and not options.windows)
         prerequisites.ensure(
             bed=needs_bed,
-            browser=options.command == "examples" or (options.command == "test" and not options.windows),
-            foreign=options.command == "wheels",
+            needed=prerequisites.INSTALLER_TOOLS if needs_bed and tested else {},
+            wanted=(prerequisites.HOST_TOOLS if shown else {})
+            | (prerequisites.FOREIGN_TOOLS if options.command == "wheels" else {}),
         )
         if needs_bed:
             enter_namespace()
@@ -179,6 +186,7 @@ def main() -> int:
                 "agreement": lambda: agreement_command(rest),
                 "instructions": lambda: instructions_command(rest),
                 "processors": lambda: processors_command(rest),
+                "frozen": frozen_command,
                 "python": lambda: python_command(rest, options.arch, options.cpu),
             }
             return run[options.command]()
@@ -359,6 +367,17 @@ def processors_command(args: Sequence[str]) -> int:
         return subprocess.call([host_python, CHECKOUT / "ci" / "processors.py", *args], cwd=CACHE)
 
 
+def frozen_command() -> int:
+    """Pack the example product with PyInstaller, and start it."""
+    if ON_WINDOWS:
+        message = "frozen: the bed only"
+        raise SetupError(message)
+    host_python = fetch.host_environment()
+    with bed.open_bed(host_python) as the_bed:
+        install_in_bed(host_python, the_bed, bed.X64)
+        return frozen.make(host_python, the_bed)
+
+
 # test
 
 
@@ -446,6 +465,7 @@ def test_paths(*, windows_paths: bool) -> dict[str, str]:
         "DEPWALK_JUDGED": name(fetch.JUDGED),
         "DEPWALK_COMPILED": name(fetch.COMPILED),
         "DEPWALK_ZOO": name(CACHE / "zoo"),
+        "DEPWALK_INSTALLERS": name(CACHE / "installers"),
         "DEPWALK_SARIF_SCHEMA": name(fetch.SARIF_SCHEMA),
         "DEPWALK_RUNTIME_37": runtime,
         **sites,
@@ -513,6 +533,8 @@ def host_pytest(host_python: Path, args: Sequence[str], variables: dict[str, str
 
 def windows_tests(report: Report, host_python: Path, args: Sequence[str]) -> None:
     """Run the tests on both Windows Pythons of the bed, and those of another processor on that."""
+    make = functools.partial(installers.prepare, host_python, CACHE / "check", CACHE / "installers")
+    report.run("Windows: installers of the example product", make)
     opened: list[bed.Bed] = []
     with contextlib.ExitStack() as stack:
 

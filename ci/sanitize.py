@@ -39,7 +39,7 @@ CORE = CHECKOUT / "csrc"
 DRIVER = CHECKOUT / "tests" / "fuzz"
 WORKPLACE = CACHE / "build" / "sanitize"
 
-TABLES = CACHE / "build" / "tables"  # isa_table.h, which the build makes
+TABLES = CACHE / "build" / "tables"  # the headers that the build makes
 WARNINGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pedantic", "-Werror", "-DDW_BUILD")
 WINDOWS_OPTIONS = ("-ffreestanding", "-fno-stack-protector", "-fno-sanitize=all")
 WINDOWS_TARGETS = ("x86_64", "x86", "aarch64")
@@ -103,9 +103,10 @@ def open_compilers(seeds: Path) -> Iterator[Compilers]:
 
 
 def make_tables() -> None:
-    """Write the decoder's tables, as setup.py does."""
+    """Write the generated tables, as setup.py does."""
     TABLES.mkdir(parents=True, exist_ok=True)
-    run_logged([fetch.host_environment(), CORE / "isa_table.py", TABLES / "isa_table.h"], "isa-table")
+    for table in sorted(CORE.glob("*_table.py")):
+        run_logged([fetch.host_environment(), table, TABLES / f"{table.stem}.h"], table.stem)
 
 
 # warnings

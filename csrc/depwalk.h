@@ -1,7 +1,7 @@
 /* depwalk: the public C interface of the core.
  *
  * The core reads PE files, asks the processor and calls the Windows loader. It keeps no state, allocates no memory and
- * prints nothing: a caller owns every struct and every array. Each listing function returns how many entries there are
+ * prints nothing: a caller owns every struct and every array. (dw_check gives back before it returns what it works in.) Each listing function returns how many entries there are
  * and stores at most `capacity` of them, so that a first call with capacity 0 counts and a second one fills.
  *
  * Files are hostile: every read is checked against the file's size and every loop is bounded by it. What a file promises
@@ -14,7 +14,9 @@
 #include <stdint.h>
 
 #if defined(_WIN32)
-#  if defined(DW_BUILD)
+#  if defined(DW_STATIC) /* compiled into the program itself */
+#    define DW_API
+#  elif defined(DW_BUILD)
 #    define DW_API __declspec(dllexport)
 #  else
 #    define DW_API __declspec(dllimport)
@@ -35,13 +37,15 @@ extern "C" {
 
 /* cffi reads from here to the mark at the end. */
 
-#define DW_ABI_VERSION 2
+#define DW_ABI_VERSION 3
 #define DW_MAX_DEFECTS 16
 #define DW_MAX_NAME 32767
 #define DW_DIRECTORIES 16
 #define DW_EVENT_TEXT 4096
 #define DW_EVENT_BYTES 16
 #define DW_NO_ROW 0xFFFF
+#define DW_CHECK_NAME 260
+#define DW_CHECK_TEXT 1024
 
 /* What a function answers. */
 enum {
@@ -53,7 +57,8 @@ enum {
     DW_NOT_HERE = 5,       /* this system or processor has no such thing */
     DW_REFUSED = 6,        /* a Windows function failed; its error code is beside the status */
     DW_NOT_A_FILE = 7,     /* a device, a pipe, or another thing without an end */
-    DW_TIMED_OUT = 8       /* nothing happened in the time given */
+    DW_TIMED_OUT = 8,      /* nothing happened in the time given */
+    DW_INVALID = 9         /* an argument is none that the function takes */
 };
 
 /* What is wrong with a file. The loader refuses the kinds below 100; the others only limit what can be read. */
@@ -427,7 +432,84 @@ DW_API int32_t dw_debug_snaps(uint32_t process, uint32_t *code);
  * cannot be debugged. `room` stays in use for the life of the process. */
 DW_API int32_t dw_watch(dw_event *room, void *file);
 
+/* ---- For installers: does a file load on this machine, and what is the machine? (docs/c-api.md)
+ *
+ * Plain cdecl functions of fixed-width numbers and strings that end with 0. They may be called from any thread and from
+ * several at once, but not from DllMain. Windows 7 SP1 or later; nothing of the C runtime is needed. */
+
+/* How a load ends. The numbers are also the exit codes of depwalk-check.exe and never change; more may follow. */
+enum {
+    DW_FAMILY_LOADS = 0,
+    DW_FAMILY_OTHER = 1,                 /* it fails for a reason that is none of those below */
+    DW_FAMILY_UNREADABLE = 2,            /* the file, or a directory given, is not there or cannot be read */
+    DW_FAMILY_UNKNOWN = 3,               /* it could not be tried */
+    DW_FAMILY_MISSING_MSVC_RUNTIME = 10, /* a DLL of a Microsoft redistributable is missing */
+    DW_FAMILY_MSVC_RUNTIME_TOO_OLD = 11, /* it is there, and lacks a function */
+    DW_FAMILY_WRONG_ARCHITECTURE = 12,
+    DW_FAMILY_MISSING_DLL = 13,
+    DW_FAMILY_MISSING_EXPORT = 14,       /* a DLL lacks a function that another imports */
+    DW_FAMILY_WINDOWS_TOO_OLD = 15,      /* the same of a DLL of Windows, or an API set is missing */
+    DW_FAMILY_CPU_FEATURE_MISSING = 16,
+    DW_FAMILY_CORRUPT_FILE = 17,
+    DW_FAMILY_ACCESS_DENIED = 18,        /* by rights, a policy or an antivirus program */
+    DW_FAMILY_INIT_FAILED = 19,          /* code of a DLL gave up while it was loaded */
+    DW_FAMILY_CRASH_ON_LOAD = 20,        /* it crashed, or ended the process */
+    DW_FAMILY_HANG_ON_LOAD = 21,         /* it did not end in the time given */
+    DW_FAMILY_OUT_OF_MEMORY = 22,
+    DW_FAMILY_SIDE_BY_SIDE = 23,         /* an assembly that a manifest asks for is missing */
+    DW_FAMILY_DEBUG_RUNTIME = 24         /* a debug build: it needs a DLL that only Visual Studio has */
+};
+
+/* The name of a family, such as "missing-dll", which is also its page below docs/findings; NULL if there is none. */
+DW_API const char *dw_family_name(uint32_t family);
+
+typedef struct dw_check_result {
+    uint32_t size;          /* sizeof(dw_check_result), set by the caller: no more than that is ever stored */
+    uint32_t family;        /* DW_FAMILY_... */
+    uint32_t code;          /* Win32 code of the load, or exception or exit code of the process that tried it; 0 if none */
+    int32_t status;         /* what dw_check answered */
+    dw_char module[DW_CHECK_NAME];    /* file name of the deepest module that is at fault; "" if it loads */
+    dw_char needed_by[DW_CHECK_NAME]; /* file name of what imports it; "" for the file itself */
+    dw_char sentence[DW_CHECK_TEXT];  /* what fails, why, and what to do; "" if it loads */
+    dw_char url[DW_CHECK_NAME];       /* where to get what is missing, "" if nobody can tell */
+} dw_check_result;
+
+/* How long the load may take: flags of dw_check hold the seconds in their low 16 bits, 0 for DW_CHECK_SECONDS. */
+#define DW_CHECK_SECONDS 30
+
+/* Load a file in a process made for it, as LoadLibraryEx does with its directory, the directories added, the program's
+ * and System32; of a program (.exe) all that it imports. `dirs` are absolute directories parted by '|', added in this
+ * order with AddDllDirectory (the last is searched first), or NULL. The process is depwalk-check-<x64, x86 or arm64>.exe,
+ * the architecture of the file, which lies beside the module that holds this function. Code of the file's DLLs runs in it.
+ * DW_OK: result->family is the answer. DW_CANNOT_OPEN: DW_FAMILY_UNREADABLE; DW_REFUSED: DW_FAMILY_UNKNOWN;
+ * DW_INVALID: result->size is less than any version had, nothing was stored; DW_NOT_HERE off Windows. */
+DW_API int32_t dw_check(const dw_char *path, const dw_char *dirs, uint32_t flags, dw_check_result *result);
+
+/* The same without a struct: returns the family, and stores the sentence, cut to `capacity` characters with its 0.
+ * Off Windows DW_FAMILY_UNKNOWN. */
+DW_API uint32_t dw_check_text(const dw_char *path, const dw_char *dirs, uint32_t flags, dw_char *text,
+                              uint32_t capacity);
+
+/* Whether a program may execute an instruction set of data/cpu.toml ("avx2", "sse4.2"): the processor has it, and the
+ * system has switched on the registers. 1 or 0; -1 for a name that is none. On a processor that is no x86: 0. */
+DW_API int32_t dw_cpu_has(const char *feature);
+
+/* 1 to 4 for x86-64-v1 to v4, of which all is usable; 0 if it is less, or no x86. */
+DW_API uint32_t dw_cpu_level(void);
+
+/* The Visual C++ runtime 2015-2026 in System32 for processes of an architecture ("x64", "x86", "arm64"), as DW_VERSION:
+ * the older of vcruntime140.dll and msvcp140.dll, which are what the loader takes; 0 if one is missing, of another
+ * architecture, or without a version, as those are that Wine has built in. */
+DW_API uint32_t dw_vc_runtime_version(const char *architecture);
+
+/* The version of this Windows as DW_VERSION, whatever the program's manifest says: DW_VERSION(10, 0, 19045). */
+DW_API uint32_t dw_windows_version(void);
+
 /* cffi reads to here. */
+
+/* A version as one number, for comparisons. */
+#define DW_VERSION(major, minor, build) \
+    (((uint32_t)(major) << 24) | ((uint32_t)(minor) << 16) | (uint32_t)(build))
 
 #ifdef __cplusplus
 }

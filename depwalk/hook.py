@@ -54,7 +54,8 @@ def explain(
     path = failed_file(exception)
     if path is None:
         raise ValueError(f"{type(exception).__name__} is not about a DLL or an extension module")
-    choice = Choice(dll_dirs=tuple(name for name in (*dll_dirs, *_added) if os.path.isdir(name)))
+    bundle = getattr(sys, "_MEIPASS", "")  # a program of PyInstaller gives it to SetDllDirectory
+    choice = Choice(dll_dirs=tuple(name for name in (bundle, *dll_dirs, *_added) if os.path.isdir(name)))
     return result.diagnose_caught(
         path, lambda file: choose(file, choice, machine()), loaded=core.modules(), load=load, timeout=timeout
     )

@@ -102,6 +102,8 @@ def can_start(target: Target) -> bool:
         return False
     if sys.platform != "win32" or not target.windows.live or python is None or python.executable is None:
         return False
+    if getattr(sys, "frozen", False) and python.executable == sys.executable:  # no interpreter: it would start again
+        return False
     return core.library_for(python.architecture, running_architecture()) is not None
 
 

@@ -43,6 +43,7 @@ NOT_HERE = {
     "mkdir -p .github": "it puts the workflow in place: tests/release/test_release_workflow.py reads it",
     "cp ci/release.yml": "as mkdir",
     "python bench/scan.py": "it measures for minutes or hours: tests/unit/test_bench.py",
+    "python post_install.py ": "it loads files on Windows: tests/installer/test_python_installer.py",
     "CC=": "it compiles the core: ci/run.py does so before every test",
 }
 # Blocks that begin so are no lines for a shell; who tests them. Commands in them are run all the same.
@@ -54,6 +55,16 @@ NO_COMMANDS = {
     "eval ": "test_completion.py",
     "autoload ": "test_completion.py",
     "register-python-argcomplete ": "test_completion.py",
+    "!define CHECK ": "tests/installer/test_installer_docs.py",
+    "makensis product.nsi": "tests/installer/test_nsis.py: ci/installers.py compiles it",
+    "example-product-setup.exe /S": "tests/installer/test_nsis.py",
+    "Example Product": "tests/installer/test_python_installer.py, tests/processor/test_installer_on_nehalem.py",
+    "Source: ": "tests/installer/test_installer_docs.py",
+    "zig cc ": "tests/installer/test_wix.py: ci/installers.py does it with these options",
+    "<Binary ": "tests/installer/test_installer_docs.py",
+    "extra_files:": "nothing here reads it: docs/installers.md says so",
+    "import startup": "tests/installer/test_installer_docs.py",
+    "pyinstaller ": "ci/run.py frozen",
 }
 COMMAND = re.compile(r"(?:\$ | *- run: )?((?:python3? |pip |depwalk |CC=|git |gh |mkdir |cp ).*?)(?:  .*)?")
 

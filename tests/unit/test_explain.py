@@ -118,6 +118,17 @@ def test_directories_that_the_program_added_are_searched(make_pe: MakePE, tmp_pa
 
 
 @off_windows
+def test_the_directory_of_a_program_of_pyinstaller_is_searched(
+    make_pe: MakePE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_pe("_internal/dep.dll", exports=["f"])
+    error = import_error(str(make_pe("_internal/package/_a.pyd", imports={"dep.dll": ["f"]})))
+    assert depwalk.explain(error, load=False).verdict == "fails"
+    monkeypatch.setattr(sys, "_MEIPASS", str(tmp_path / "_internal"), raising=False)
+    assert depwalk.explain(error, load=False).verdict == "loads"
+
+
+@off_windows
 def test_a_directory_that_is_gone_is_not_searched(make_pe: MakePE, tmp_path: Path) -> None:
     error = import_error(str(make_pe("_a.pyd", imports={"gone.dll": ["f"]})))
     found = depwalk.explain(error, load=False, dll_dirs=[str(tmp_path / "gone")])
