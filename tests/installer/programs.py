@@ -67,7 +67,7 @@ def layout_source(ffi: Any) -> str:
         "int __stdcall DllMain(void *a, unsigned long b, void *c)\n{\n    (void)a, (void)b, (void)c;\n    return 1;\n}"
     )
     table = "extern const unsigned layout[];\nconst unsigned layout[] = {\n    " + ",\n    ".join(numbers) + "\n};"
-    return "\n".join(['#include "depwalk.h"', export, table, "#ifdef _WIN32", entry, "#endif", ""])
+    return f'#include "depwalk.h"\n{export}\n{table}\n#ifdef _WIN32\n{entry}\n#endif\n'
 
 
 def layout_of_cffi() -> list[int]:

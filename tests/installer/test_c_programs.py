@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import programs
@@ -15,6 +14,8 @@ from checking import CHECK, CREATE_NO_WINDOW, IS_64_BIT, OWN, built, on_windows
 from depwalk import core
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import MakePE
 
 pytestmark = [built, on_windows]
