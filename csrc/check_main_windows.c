@@ -1,7 +1,7 @@
 /* depwalk-check.exe: tells installers why a file does not load, and is the process in which dw_check tries it.
  *
- * A console program without the C runtime: started with CREATE_NO_WINDOW, or hidden as installers do, it shows no window.
- * It writes to its output, in UTF-8 if that is no console, and to no file. */
+ * A console program without the C runtime: started with CREATE_NO_WINDOW, or hidden as installers do, it shows no
+ * window. It writes to its output, in UTF-8 if that is no console, and to no file. */
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 

@@ -230,8 +230,8 @@ static bool place_of_death(check_room *room, uint32_t exit_code)
     return !check_is_of_windows(room->here);
 }
 
-/* The deepest module that ends the process alike when it is loaded alone: one import after the other, each time in a new
- * process, until one dies or hangs while all that it imports loads. False if that cannot be told. */
+/* The deepest module that ends the process alike when it is loaded alone: one import after the other, each time in a
+ * new process, until one dies or hangs while all that it imports loads. False if that cannot be told. */
 static bool find_deadly(check_room *room, HANDLE section, uint32_t milliseconds, int32_t as)
 {
     uint32_t code;

@@ -348,6 +348,14 @@ def test_nothing_is_written_beside_it_or_beside_the_file(tmp_path: Path) -> None
 
 
 @STARTED
+def test_a_dll_beside_the_program_is_not_one_of_the_product(tmp_path: Path, make_pe: MakePE) -> None:
+    make_pe("checker/needed.dll", machine=OWN, exports=["f"])
+    own = shutil.copy(program(), tmp_path / "checker")
+    file = make_pe("product/user.dll", machine=OWN, imports={"needed.dll": ["f"]})
+    assert told(checked(str(file), program=str(own))[0]) == ("missing-dll", "needed.dll", "user.dll")
+
+
+@STARTED
 def test_output_goes_to_a_file_too(tmp_path: Path) -> None:
     with (tmp_path / "out.txt").open("wb") as output:
         subprocess.run([program(), path("nothing-needed")], stdout=output, check=True, creationflags=CREATE_NO_WINDOW)
