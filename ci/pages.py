@@ -7,6 +7,7 @@ Only the sources of the checkout are read; the core need not be built.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 import sqlite3
@@ -257,10 +258,32 @@ def column_comments(body: str) -> dict[str, str]:
     return found
 
 
+# ---- the C interface
+
+
+def families() -> str:
+    """Every family of the header: its number, its name and what the header says of it."""
+    header = (CHECKOUT / "csrc" / "depwalk.h").read_text("ascii")
+    rows = re.findall(r"^    DW_FAMILY_(\w+) = (\d+),? *(?:/\* (.*) \*/)?$", header, re.MULTILINE)
+    return table(
+        ("exit code", "family", "what it means"),
+        ((number, f"`{name.lower().replace('_', '-')}`", meaning) for name, number, meaning in rows),
+    )
+
+
+def example(path: str, language: str) -> str:
+    """A file of examples/ as a block."""
+    return f"```{language}\n{(CHECKOUT / 'examples' / path).read_text('utf-8')}```"
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "findings": findings,
     "command line": command_line,
     "report keys": json_report,
     "scan keys": json_scan,
     "database": database,
+    "families": families,
+    "c example": functools.partial(example, "c/check.c", "c"),
+    "cpp example": functools.partial(example, "cpp/check.cpp", "cpp"),
+    "ctypes example": functools.partial(example, "ctypes/check.py", "py"),
 }

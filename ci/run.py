@@ -51,6 +51,7 @@ from steps import (
     run_logged,
     say,
     step,
+    tree_hash,
 )
 
 if TYPE_CHECKING:
@@ -387,6 +388,7 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
     host_python = fetch.host_environment()
     fetch_material(host_python)
     report.run("building the test DLLs", functools.partial(build_zoo, host_python))
+    report.run("building the programs for installers", functools.partial(build_check, host_python))
     whole = host and windows and not pytest_args
     in_bed = functools.partial(windows_tests, host_python=host_python, args=pytest_args)
     if ON_WINDOWS or not whole:
@@ -465,6 +467,7 @@ def test_paths(*, windows_paths: bool) -> dict[str, str]:
         "DEPWALK_JUDGED": name(fetch.JUDGED),
         "DEPWALK_COMPILED": name(fetch.COMPILED),
         "DEPWALK_ZOO": name(CACHE / "zoo"),
+        "DEPWALK_CHECK": name(CACHE / "check"),
         "DEPWALK_INSTALLERS": name(CACHE / "installers"),
         "DEPWALK_SARIF_SCHEMA": name(fetch.SARIF_SCHEMA),
         "DEPWALK_RUNTIME_37": runtime,
@@ -479,6 +482,20 @@ def build_zoo(host_python: Path) -> int:
     script = CHECKOUT / "tests" / "zoo" / "build.py"
     if script.exists():  # it knows by itself what has changed
         run_logged([host_python, script, CACHE / "zoo"], "zoo", env=host_environment_variables())
+    return 0
+
+
+def build_check(host_python: Path) -> int:
+    """Build depwalk-check.exe and the DLL for every architecture, and the programs that use them in tests."""
+
+    def build(directory: Path) -> None:
+        environment = host_environment_variables()
+        run_logged([host_python, script, directory], "check-exe", env=environment)
+        run_logged([host_python, programs, directory], "check-programs", env=environment, cwd=directory)
+
+    script, programs = CHECKOUT / "ci" / "check_exe.py", CHECKOUT / "tests" / "installer" / "programs.py"
+    inputs = [wheels.sources_key(), tree_hash([script, programs, CHECKOUT / "examples"], wheels.GENERATED)]
+    step(CACHE / "check", "the programs for installers", "a minute, the first time five", inputs, build)
     return 0
 
 

@@ -1,4 +1,4 @@
-/* What dw_check says: the family, and a sentence, of what was found; and what the processor offers. Tables: check_table.py. */
+/* What dw_check says, the family and a sentence, of what was found; and what the processor offers (check_table.py). */
 #include "check.h"
 #include "isa.h"
 
@@ -537,7 +537,8 @@ static void say_code(telling *it, uint32_t code)
 static void tell_by_family(telling *it, uint32_t family)
 {
     if (family == DW_FAMILY_ACCESS_DENIED) {
-        say(it, ": give this user the right to read and execute it, or ask whoever looks after this machine to allow it.");
+        say(it, ": give this user the right to read and execute it, or ask whoever looks after this machine to "
+                "allow it.");
     } else if (family == DW_FAMILY_OUT_OF_MEMORY) {
         say(it, ": close other programs, or let Windows have a larger paging file.");
     } else if (family == DW_FAMILY_SIDE_BY_SIDE) {
@@ -564,7 +565,8 @@ static uint32_t tell_unsuitable_processor(telling *it, const check_feature *feat
 static const check_feature *unsuitable(const check_room *room, uint32_t code)
 {
     const dw_event *event = &room->event;
-    if ((code != DLL_INIT_FAILED && code != ILLEGAL_INSTRUCTION) || event->kind != DW_EVENT_EXCEPTION || event->code != ILLEGAL_INSTRUCTION) {
+    bool may_be = code == DLL_INIT_FAILED || code == ILLEGAL_INSTRUCTION;
+    if (!may_be || event->kind != DW_EVENT_EXCEPTION || event->code != ILLEGAL_INSTRUCTION) {
         return NULL;
     }
     return lacking(event, room->machine != CHECK_I386);

@@ -8,7 +8,8 @@
 enum {
     /* winbase.h has these only for newer systems; they are numbers. */
     SEARCH_DLL_LOAD_DIR = 0x100,
-    SEARCH_DEFAULT_DIRS = 0x1000,
+    SEARCH_USUAL = 0xC00,   /* the directories added, and System32; not where this program lies: anybody may have put
+                             * something there, and it is not the product's */
     MANIFEST_OF_A_DLL = 2,  /* id of its resource */
     PROC_NOT_FOUND = 127
 };
@@ -64,7 +65,7 @@ static bool is_in(check_room *room, const dw_char *directory, const dw_char *nam
 }
 
 /* Where the loader takes a name from, as far as its directories tell. */
-static void locate(check_room *room, const dw_char *name, dw_char *path)
+static void locate(check_room *room, const dw_char *name, dw_char *path, bool standard)
 {
     dw_char *directory = room->directory;
     const dw_char *added[CHECK_DIRECTORIES];
@@ -76,7 +77,7 @@ static void locate(check_room *room, const dw_char *name, dw_char *path)
     }
     directory_of(directory, room->path);
     bool found = is_in(room, directory, name, path);
-    if (!found && GetModuleFileNameW(NULL, room->other_path, CHECK_PATH) != 0) {
+    if (!found && standard && GetModuleFileNameW(NULL, room->other_path, CHECK_PATH) != 0) {
         directory_of(directory, room->other_path);
         found = is_in(room, directory, name, path);
     }
@@ -132,7 +133,7 @@ static void keep_symbol(check_room *room, const dw_image *image, const dw_symbol
 
 static uint32_t load_by_name(const dw_char *name, HMODULE *module, bool standard)
 {
-    *module = LoadLibraryExW(name, NULL, standard ? 0 : SEARCH_DEFAULT_DIRS);
+    *module = LoadLibraryExW(name, NULL, standard ? 0 : SEARCH_USUAL);
     return *module != NULL ? 0 : GetLastError();
 }
 
@@ -164,7 +165,7 @@ static void add_to_path(check_room *room)
 static uint32_t load_file(check_room *room, bool standard)
 {
     const dw_char *added[CHECK_DIRECTORIES];
-    dw_load_request request = {room->path, added, 0, SEARCH_DEFAULT_DIRS, SEARCH_DLL_LOAD_DIR | SEARCH_DEFAULT_DIRS};
+    dw_load_request request = {room->path, added, 0, SEARCH_USUAL, SEARCH_DLL_LOAD_DIR | SEARCH_USUAL};
     dw_load_result result;
     const dw_char *each = room->directories;
     if (standard) {
@@ -206,7 +207,7 @@ static bool is_forwarded_to_nothing(check_room *room, dw_image *exporter, const 
     check_copy(dot, 8, L".dll");
     uint32_t code = load_by_name(room->tried, &module, standard);
     if (code != 0) {
-        locate(room, room->tried, room->tried_path);
+        locate(room, room->tried, room->tried_path, standard);
         bool missing = room->tried_path[0] == 0;
         fault(room, missing ? CHECK_MISSING : CHECK_NOT_FOLLOWED, code, room->tried, room->exporter);
     }
@@ -232,8 +233,9 @@ static bool lacks(check_room *room, const dw_image *importer, const dw_char *imp
     dw_image exporter;
     uint32_t code;
     dw_char *path = room->exporter;
-    if (import->first_symbol >= CHECK_SYMBOLS || import->symbol_count > CHECK_SYMBOLS - import->first_symbol ||
-        is_of_wine(module) || dw_module_path(module, path, CHECK_PATH) == 0 || dw_open(&exporter, path, &code) != DW_OK) {
+    bool whole = import->first_symbol < CHECK_SYMBOLS && import->symbol_count <= CHECK_SYMBOLS - import->first_symbol;
+    if (!whole || is_of_wine(module) || dw_module_path(module, path, CHECK_PATH) == 0 ||
+        dw_open(&exporter, path, &code) != DW_OK) {
         return false;
     }
     const dw_symbol *symbols = room->symbols + import->first_symbol;
@@ -343,7 +345,7 @@ static uint32_t load_imports(check_room *room, dw_image *image, bool standard)
         if (room->imports[i].skipped || circle) {
             continue;
         }
-        locate(room, room->tried, room->tried_path);
+        locate(room, room->tried, room->tried_path, standard);
         room->stage = CHECK_WALKING;
         room->event.kind = DW_EVENT_OTHER;
         code = load_by_name(room->tried, &module, standard);

@@ -1,7 +1,7 @@
 /* depwalk-check.exe: tells installers why a file does not load, and is the process in which dw_check tries it.
  *
- * A console program without the C runtime: started with CREATE_NO_WINDOW, or hidden as installers do, it shows no window.
- * It writes to its output, in UTF-8 if that is no console, and to no file. */
+ * A console program without the C runtime: started with CREATE_NO_WINDOW, or hidden as installers do, it shows no
+ * window. It writes to its output, in UTF-8 if that is no console, and to no file. */
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
@@ -14,6 +14,7 @@
 enum {
     USAGE = 2,
     MOST_WORDS = 4096,
+    MOST_CPUS = 64,
     LINE = 4 * CHECK_PATH
 };
 
@@ -23,7 +24,7 @@ static const char help[] =
     "Tries whether DLLs, extension modules and programs load on this machine, and says in a line for each why not.\n"
     "\n"
     "  --dir DIRECTORY      search this directory, too; may be given again, the last is searched first\n"
-    "  --require-cpu WHAT   the processor must offer a level (v1 to v4) or an instruction set (avx2)\n"
+    "  --require-cpu WHAT   the processor must offer a level (v1 to v4) or an instruction set (avx2); may be given again\n"
     "  --require-vc VERSION the Visual C++ runtime must be of this version or later (14.40)\n"
     "  --timeout SECONDS    how long each load may take (30)\n"
     "  --json               a JSON object in each line\n"
@@ -31,7 +32,7 @@ static const char help[] =
     "  --help, --version\n"
     "\n"
     "The exit code is that of the first file that fails: 0 all load, 1 another reason, 2 wrong usage or a file that\n"
-    "cannot be read, 3 it could not be tried,";
+    "cannot be read, 3 it could not be tried, and:";
 
 /* What the command line says, and where lines are made. The program has one thread. */
 static struct {
@@ -39,7 +40,8 @@ static struct {
     const dw_char *words[MOST_WORDS];
     uint32_t count;
     dw_char dirs[CHECK_PATH];
-    const dw_char *cpu;
+    const dw_char *cpus[MOST_CPUS];
+    uint32_t cpu_count;
     uint32_t runtime;       /* version wanted, 0 if none is */
     uint32_t runtime_told;  /* machines of which it was asked, a bit each */
     uint32_t seconds;
@@ -328,8 +330,11 @@ static bool take_option(const dw_char *option, const dw_char *value)
         return take_directory(value);
     }
     if (is_word(option, "--require-cpu")) {
-        program.cpu = value;
-        return check_cpu(value, &program.result) == DW_OK;
+        bool known = check_cpu(value, &program.result) == DW_OK && program.cpu_count < MOST_CPUS;
+        if (known) {
+            program.cpus[program.cpu_count++] = value;
+        }
+        return known;
     }
     if (is_word(option, "--require-vc")) {
         program.runtime = version_in(value);
@@ -373,15 +378,17 @@ static uint32_t check_all(void)
 {
     uint32_t status = 0;
     uint32_t files = take_options(&status);
-    if (status == 0 && files == 0 && program.cpu == NULL && program.runtime == 0) {
+    if (status == 0 && files == 0 && program.cpu_count == 0 && program.runtime == 0) {
         status = wrong_usage("nothing to check:", L"name a FILE");
     }
     if (status != 0) {
         return status;
     }
-    if (program.cpu != NULL && check_cpu(program.cpu, &program.result) == DW_OK &&
-        program.result.family != DW_FAMILY_LOADS) {
-        tell("requirement", L"processor");
+    for (uint32_t i = 0; i < program.cpu_count; i++) {
+        (void)check_cpu(program.cpus[i], &program.result);
+        if (program.result.family != DW_FAMILY_LOADS) {
+            tell("requirement", L"processor");
+        }
     }
     if (files == 0) {
         require_runtime(check_own_machine());

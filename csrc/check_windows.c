@@ -8,6 +8,8 @@ enum {
     SECONDS_MASK = 0xFFFF,
     IS_DLL = 0x2000,        /* IMAGE_FILE_DLL */
     MOST_ROUNDS = 8,        /* how deep it is followed into imports that crash or hang */
+    MOST_STARTS = 3,        /* attempts: an antivirus program may hold a program for a moment */
+    START_PAUSE = 100,      /* milliseconds */
     ATTRIBUTE_WORDS = 64
 };
 
@@ -192,8 +194,11 @@ static int32_t run(check_room *room, HANDLE section, uint32_t milliseconds, uint
     room->stage = CHECK_BEGAN;
     room->fault.kind = CHECK_NO_FAULT;
     room->event.kind = DW_EVENT_OTHER;
-    if (!start(room, section, &made, code)) {
-        return DW_REFUSED;
+    for (uint32_t attempt = 1; !start(room, section, &made, code); attempt++) {
+        if (attempt == MOST_STARTS) {
+            return DW_REFUSED;
+        }
+        Sleep(START_PAUSE);
     }
     (void)dw_guard(made.process, &made.job, &refused); /* a Windows 7 has no job within a job: then without */
     (void)ResumeThread(made.thread);
@@ -225,8 +230,8 @@ static bool place_of_death(check_room *room, uint32_t exit_code)
     return !check_is_of_windows(room->here);
 }
 
-/* The deepest module that ends the process alike when it is loaded alone: one import after the other, each time in a new
- * process, until one dies or hangs while all that it imports loads. False if that cannot be told. */
+/* The deepest module that ends the process alike when it is loaded alone: one import after the other, each time in a
+ * new process, until one dies or hangs while all that it imports loads. False if that cannot be told. */
 static bool find_deadly(check_room *room, HANDLE section, uint32_t milliseconds, int32_t as)
 {
     uint32_t code;

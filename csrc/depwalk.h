@@ -1,8 +1,9 @@
 /* depwalk: the public C interface of the core.
  *
  * The core reads PE files, asks the processor and calls the Windows loader. It keeps no state, allocates no memory and
- * prints nothing: a caller owns every struct and every array. (dw_check gives back before it returns what it works in.) Each listing function returns how many entries there are
- * and stores at most `capacity` of them, so that a first call with capacity 0 counts and a second one fills.
+ * prints nothing: a caller owns every struct and every array. (dw_check gives back before it returns what it works in.)
+ * Each listing function returns how many entries there are and stores at most `capacity` of them, so that a first call
+ * with capacity 0 counts and a second one fills.
  *
  * Files are hostile: every read is checked against the file's size and every loop is bounded by it. What a file promises
  * but does not hold is recorded in dw_image.defects.
@@ -439,23 +440,23 @@ DW_API int32_t dw_watch(dw_event *room, void *file);
 
 /* How a load ends. The numbers are also the exit codes of depwalk-check.exe and never change; more may follow. */
 enum {
-    DW_FAMILY_LOADS = 0,
+    DW_FAMILY_LOADS = 0,                 /* nothing is wrong */
     DW_FAMILY_OTHER = 1,                 /* it fails for a reason that is none of those below */
     DW_FAMILY_UNREADABLE = 2,            /* the file, or a directory given, is not there or cannot be read */
     DW_FAMILY_UNKNOWN = 3,               /* it could not be tried */
     DW_FAMILY_MISSING_MSVC_RUNTIME = 10, /* a DLL of a Microsoft redistributable is missing */
-    DW_FAMILY_MSVC_RUNTIME_TOO_OLD = 11, /* it is there, and lacks a function */
-    DW_FAMILY_WRONG_ARCHITECTURE = 12,
-    DW_FAMILY_MISSING_DLL = 13,
+    DW_FAMILY_MSVC_RUNTIME_TOO_OLD = 11, /* a DLL of a Microsoft redistributable lacks a function */
+    DW_FAMILY_WRONG_ARCHITECTURE = 12,   /* the file, or the only copy of a DLL, is for another processor */
+    DW_FAMILY_MISSING_DLL = 13,          /* a DLL is in none of the directories that are searched */
     DW_FAMILY_MISSING_EXPORT = 14,       /* a DLL lacks a function that another imports */
-    DW_FAMILY_WINDOWS_TOO_OLD = 15,      /* the same of a DLL of Windows, or an API set is missing */
-    DW_FAMILY_CPU_FEATURE_MISSING = 16,
-    DW_FAMILY_CORRUPT_FILE = 17,
+    DW_FAMILY_WINDOWS_TOO_OLD = 15,      /* a DLL of Windows lacks a function, or an API set is missing */
+    DW_FAMILY_CPU_FEATURE_MISSING = 16,  /* code needs instructions that cannot be executed here */
+    DW_FAMILY_CORRUPT_FILE = 17,         /* a file is cut off, or no DLL at all */
     DW_FAMILY_ACCESS_DENIED = 18,        /* by rights, a policy or an antivirus program */
     DW_FAMILY_INIT_FAILED = 19,          /* code of a DLL gave up while it was loaded */
-    DW_FAMILY_CRASH_ON_LOAD = 20,        /* it crashed, or ended the process */
-    DW_FAMILY_HANG_ON_LOAD = 21,         /* it did not end in the time given */
-    DW_FAMILY_OUT_OF_MEMORY = 22,
+    DW_FAMILY_CRASH_ON_LOAD = 20,        /* code of a DLL crashed while it was loaded, or ended the process */
+    DW_FAMILY_HANG_ON_LOAD = 21,         /* the load did not end in the time given */
+    DW_FAMILY_OUT_OF_MEMORY = 22,        /* Windows had too little memory for it */
     DW_FAMILY_SIDE_BY_SIDE = 23,         /* an assembly that a manifest asks for is missing */
     DW_FAMILY_DEBUG_RUNTIME = 24         /* a debug build: it needs a DLL that only Visual Studio has */
 };
@@ -466,7 +467,7 @@ DW_API const char *dw_family_name(uint32_t family);
 typedef struct dw_check_result {
     uint32_t size;          /* sizeof(dw_check_result), set by the caller: no more than that is ever stored */
     uint32_t family;        /* DW_FAMILY_... */
-    uint32_t code;          /* Win32 code of the load, or exception or exit code of the process that tried it; 0 if none */
+    uint32_t code;          /* Win32 code of the load, or with which the process ended that tried it; 0 if none */
     int32_t status;         /* what dw_check answered */
     dw_char module[DW_CHECK_NAME];    /* file name of the deepest module that is at fault; "" if it loads */
     dw_char needed_by[DW_CHECK_NAME]; /* file name of what imports it; "" for the file itself */
@@ -477,10 +478,10 @@ typedef struct dw_check_result {
 /* How long the load may take: flags of dw_check hold the seconds in their low 16 bits, 0 for DW_CHECK_SECONDS. */
 #define DW_CHECK_SECONDS 30
 
-/* Load a file in a process made for it, as LoadLibraryEx does with its directory, the directories added, the program's
- * and System32; of a program (.exe) all that it imports. `dirs` are absolute directories parted by '|', added in this
- * order with AddDllDirectory (the last is searched first), or NULL. The process is depwalk-check-<x64, x86 or arm64>.exe,
- * the architecture of the file, which lies beside the module that holds this function. Code of the file's DLLs runs in it.
+/* Load a file in a process made for it, as LoadLibraryEx does with its directory, the directories added and System32; of
+ * a program (.exe) all that it imports, as Windows does. `dirs` are directories parted by '|', added in this order with
+ * AddDllDirectory (the last is searched first), or NULL. The process is depwalk-check-<x64, x86 or arm64>.exe, by the
+ * architecture of the file; it lies beside the module that holds this function. Code of the file's DLLs runs in it.
  * DW_OK: result->family is the answer. DW_CANNOT_OPEN: DW_FAMILY_UNREADABLE; DW_REFUSED: DW_FAMILY_UNKNOWN;
  * DW_INVALID: result->size is less than any version had, nothing was stored; DW_NOT_HERE off Windows. */
 DW_API int32_t dw_check(const dw_char *path, const dw_char *dirs, uint32_t flags, dw_check_result *result);

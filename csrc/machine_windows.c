@@ -47,7 +47,7 @@ static uint32_t version_of(dw_image *image)
     return DW_VERSION(high >> 16 & 0xFF, high & 0xFF, low >> 16);
 }
 
-/* Where the loader has System32 for processes of a machine, as this process names it. Its length, 0 if there is none. */
+/* Where the loader has System32 for processes of a machine, as this process names it. Its length, 0 without one. */
 static uint32_t system_directory(uint32_t machine, dw_char *directory)
 {
     BOOL redirected = FALSE;

@@ -1,19 +1,22 @@
 """Builds what the tests of the C interface run: python tests/installer/programs.py DIRECTORY.
 
 The directory has the DLLs with their import libraries (ci/check_exe.py). The examples in C and C++ are compiled with
-every warning an error, and a program that prints the layout of every struct as the C compiler has it.
+every warning an error, and for each architecture a DLL that holds the layout of every struct as the C compiler has it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import importlib.util
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HEADERS = CHECKOUT / "csrc"
@@ -21,47 +24,76 @@ EXAMPLES = CHECKOUT / "examples"
 ZIG = (sys.executable, "-m", "ziglang", "cc")
 WINDOWS = {"x64": "x86_64-windows-gnu", "x86": "x86-windows-gnu"}
 STRICT = ("-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wold-style-cast", "-pedantic", "-Werror")
-SMALL = ("-Os", "-s", "-fno-sanitize=undefined")  # zig's runtime for what that finds takes minutes to build
+SMALL = ("-Os", "-s", "-fno-sanitize=undefined")
+WITHOUT_RUNTIME = ("-nostdlib", "-ffreestanding", "-Wl,--entry=DllMain")
 C = ("-std=c99", *(option for option in STRICT if option != "-Wold-style-cast"))
 CPP = ("-x", "c++", "-std=c++11", *STRICT)
 
 
-def structs() -> dict[str, list[str]]:
-    """The fields of every struct of the header, as cffi reads it."""
+def own_ffi() -> Any:
+    """The header as the depwalk that is being tested reads it."""
     from depwalk.core import ffi
 
+    return ffi
+
+
+def ffi_of_checkout() -> Any:
+    """The header as setup.py reads it: nothing has to be built."""
+    specification = importlib.util.spec_from_file_location("setup", CHECKOUT / "setup.py")
+    assert specification is not None
+    assert specification.loader is not None
+    setup = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(setup)
+    with contextlib.chdir(CHECKOUT):
+        return setup.binding("win")
+
+
+def structs(ffi: Any) -> dict[str, list[str]]:
+    """The fields of every struct of the header."""
     names = [name for name in ffi.list_types()[0] if ffi.typeof(name).kind == "struct"]
     return {name: [field for field, _ in ffi.typeof(name).fields] for name in names}
 
 
-def layout_source() -> str:
-    """A program that prints "STRUCT FIELD OFFSET SIZE" for every field, and "STRUCT - 0 SIZE"."""
-    lines = ["#include <stdio.h>", '#include "depwalk.h"', "int main(void)", "{"]
-    for name, fields in structs().items():
-        lines.append(f'    printf("{name} - 0 %u\\n", (unsigned)sizeof({name}));')
+def layout_source(ffi: Any) -> str:
+    """A library with `layout`: for every struct its size, then offset and size of each field."""
+    numbers = []
+    for name, fields in structs(ffi).items():
+        numbers.append(f"sizeof({name})")
         for field in fields:
-            numbers = f"(unsigned)offsetof({name}, {field}), (unsigned)sizeof((({name} *)0)->{field})"
-            lines.append(f'    printf("{name} {field} %u %u\\n", {numbers});')
-    return "\n".join([*lines, "    return 0;", "}", ""])
+            numbers += [f"offsetof({name}, {field})", f"sizeof((({name} *)0)->{field})"]
+    export = "#ifdef _WIN32\n__declspec(dllexport)\n#endif"
+    entry = "int __stdcall DllMain(void *a, unsigned long b, void *c);\n"
+    entry += (
+        "int __stdcall DllMain(void *a, unsigned long b, void *c)\n{\n    (void)a, (void)b, (void)c;\n    return 1;\n}"
+    )
+    table = "extern const unsigned layout[];\nconst unsigned layout[] = {\n    " + ",\n    ".join(numbers) + "\n};"
+    return f'#include "depwalk.h"\n{export}\n{table}\n#ifdef _WIN32\n{entry}\n#endif\n'
 
 
-def layout_of_cffi() -> Iterator[str]:
-    """The same lines of cffi in this process."""
-    from depwalk.core import ffi
-
-    for name in structs():
+def layout_of_cffi() -> list[int]:
+    """The same numbers of cffi in this process."""
+    ffi = own_ffi()
+    found = []
+    for name in structs(ffi):
         kind = ffi.typeof(name)
-        yield f"{name} - 0 {ffi.sizeof(kind)}"
-        for field, facts in kind.fields:
-            yield f"{name} {field} {facts.offset} {ffi.sizeof(facts.type)}"
+        found.append(ffi.sizeof(kind))
+        for _, facts in kind.fields:
+            found += [facts.offset, ffi.sizeof(facts.type)]
+    return found
 
 
-def build_layout(compiler: Sequence[str], target: Path) -> None:
-    """Compile the program that prints the layout."""
+def layout_in(library: Path) -> list[int]:
+    """The numbers in a library for this process."""
+    count = len(layout_of_cffi())
+    return list((ctypes.c_uint * count).in_dll(ctypes.CDLL(str(library)), "layout"))
+
+
+def build_layout(compiler: Sequence[str], target: Path, ffi: Any) -> None:
+    """Compile the library with the layout."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "layout.c")
-        source.write_text(layout_source(), "ascii")
-        subprocess.run([*compiler, *C, f"-I{HEADERS}", source, "-o", target], check=True)
+        source.write_text(layout_source(ffi), "ascii")
+        subprocess.run([*compiler, *C, f"-I{HEADERS}", "-shared", source, "-o", target], check=True)
 
 
 def build_example(compiler: Sequence[str], source: Path, library: Path, target: Path) -> None:
@@ -74,13 +106,14 @@ def build_example(compiler: Sequence[str], source: Path, library: Path, target: 
 
 
 def build(directory: Path) -> None:
-    """Build everything for x64 and x86 beside the DLLs."""
+    """Build the layouts, and the examples for x64: the C runtime that they need takes zig minutes the first time."""
+    ffi = ffi_of_checkout()
     for architecture, target in WINDOWS.items():
-        compiler = [*ZIG, "-target", target, *SMALL]
-        library = directory / f"depwalk-{architecture}.lib"
-        build_layout(compiler, directory / f"layout-{architecture}.exe")
-        for source in (EXAMPLES / "c" / "check.c", EXAMPLES / "cpp" / "check.cpp"):
-            build_example(compiler, source, library, directory / f"example-{source.parent.name}-{architecture}.exe")
+        options = ["-target", target, *SMALL, *WITHOUT_RUNTIME]
+        build_layout([*ZIG, *options], directory / f"layout-{architecture}.dll", ffi)
+    for source in (EXAMPLES / "c" / "check.c", EXAMPLES / "cpp" / "check.cpp"):
+        compiler = [*ZIG, "-target", WINDOWS["x64"], *SMALL]
+        build_example(compiler, source, directory / "depwalk-x64.lib", directory / f"example-{source.parent.name}.exe")
 
 
 if __name__ == "__main__":

@@ -294,7 +294,7 @@ def test_what_every_processor_has_is_met(level: str) -> None:
 
 @STARTED
 def test_a_processor_that_lacks_an_instruction_set_is_told_before_anything_is_tried() -> None:
-    code, printed, _ = run("--require-cpu", "3dnow", path("nothing-needed"))
+    code, printed, _ = run("--require-cpu", "3dnow", "--require-cpu", "sse2", path("nothing-needed"))
     if core.lib.dw_cpu_has(b"3dnow"):
         pytest.skip("this processor has 3DNow!")
     assert code == 16
@@ -345,6 +345,14 @@ def test_nothing_is_written_beside_it_or_beside_the_file(tmp_path: Path) -> None
     assert run(str(tmp_path / "user.pyd"), program=str(own))[0] == 13
     own.chmod(stat.S_IWRITE)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@STARTED
+def test_a_dll_beside_the_program_is_not_one_of_the_product(tmp_path: Path, make_pe: MakePE) -> None:
+    make_pe("checker/needed.dll", machine=OWN, exports=["f"])
+    own = shutil.copy(program(), tmp_path / "checker")
+    file = make_pe("product/user.dll", machine=OWN, imports={"needed.dll": ["f"]})
+    assert told(checked(str(file), program=str(own))[0]) == ("missing-dll", "needed.dll", "user.dll")
 
 
 @STARTED

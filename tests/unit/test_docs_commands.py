@@ -49,6 +49,10 @@ NOT_HERE = {
 # Blocks that begin so are no lines for a shell; who tests them. Commands in them are run all the same.
 NO_COMMANDS = {
     "SELECT ": "test_database_queries.py",
+    "depwalk-check-x64.exe ": "tests/installer/test_check_exe.py",
+    "/* Does a file load": "tests/installer/test_c_programs.py",
+    "// What does the machine offer": "tests/installer/test_c_programs.py",
+    '"""Does a file load': "tests/installer/test_c_programs.py",
     "[tool.depwalk]": "test_scan_page.py",
     "- repo: ": "test_scan_page.py",
     "jobs:": "test_formats.py",
