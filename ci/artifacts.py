@@ -17,6 +17,7 @@ lief.logging.disable()  # it has notes on every Mach-O file
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "release.md"
 BEGIN, END = "<!-- table of files -->\n", "<!-- end -->\n"
+COMPILED = (".whl", ".exe", ".zip")
 HEAD = "| file | kB | for (kB of each core) | imports | needs |\n|---|---|---|---|---|\n"
 MACHINES = {
     "AMD64": "x64", "I386": "x86", "ARM64": "arm64",
@@ -37,7 +38,7 @@ class Library:
 
 
 def libraries(file: Path) -> list[Library]:
-    """The cores in a wheel, that of its own platform first, or the program that a file is."""
+    """The cores in an archive, in a wheel that of its own platform first, or the program that a file is."""
     if file.suffix == ".exe":
         return [read(file.name, file.read_bytes())]
     with zipfile.ZipFile(file) as archive:
@@ -76,7 +77,7 @@ def version_of(name: str) -> tuple[int, ...]:
 
 def table(directory: Path) -> str:
     """The table of what is compiled; the archive of the sources holds the page itself, and so has no size in it."""
-    return HEAD + "".join(row(file) for file in sorted(directory.iterdir()) if file.suffix in (".whl", ".exe"))
+    return HEAD + "".join(row(file) for file in sorted(directory.iterdir()) if file.suffix in COMPILED)
 
 
 def row(file: Path) -> str:

@@ -10,17 +10,20 @@ python3 ci/wheels.py --version TAG   says whether a tag is that of the version
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import functools
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import bed
+import check_exe
 import fetch
 import prerequisites
 import tomllib
@@ -41,6 +44,7 @@ BESIDE = (
     "bench", "ci", "docs", "examples", "tests",
 )  # fmt: skip
 GENERATED = ("__pycache__", "_core.*", "_core-*.dll", "_binding.py")
+UNIX = 3  # what an entry of an archive says of the system that made it
 OLDEST_TIME = "315532800"  # 1980 begins, and with it the time that a wheel can tell
 # What depwalk needs at run time, and what builds it from its sources, as host.txt pins them.
 NEEDED = ("cffi", "markdown-it-py", "mdurl", "pycparser", "pygments", "rich", "setuptools")
@@ -69,7 +73,7 @@ PLATFORMS = (
     Platform("macosx_10_12_x86_64", "x86_64-macos.10.12"),
     Platform("macosx_11_0_arm64", "aarch64-macos.11.0"),
 )
-PROGRAMS = {"x64": "x86_64", "x86": "x86", "arm64": "aarch64"}  # architectures, as files and as zig name them
+LIBRARY = "depwalk-c.zip"  # the core for programs in C: header, DLLs, import libraries
 
 
 def platform_of(tag: str) -> Platform:
@@ -185,24 +189,35 @@ def key() -> list[str]:
     return [sources_key(), epoch(), file_hash(CHECKOUT / "ci" / "wheels.py")]
 
 
-def prepare_programs(host_python: Path) -> Path | None:
-    """Return the directory with the programs for installers; None where there is nothing to build them."""
-    script = CHECKOUT / "ci" / "check_exe.py"
-    if not script.is_file():
-        return None
-    specification = importlib.util.spec_from_file_location("check_exe", script)
-    assert specification
-    assert specification.loader
-    check_exe = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(check_exe)
+def build_programs(host_python: Path, directory: Path) -> None:
+    """Build the programs for installers, and an archive with the core for programs in C."""
+    os.environ["SOURCE_DATE_EPOCH"] = epoch()  # the linker writes it into each program
+    os.environ.update(bed.zig_environment())
+    library = directory / "library"
+    for architecture in check_exe.ZIG:
+        check_exe.build(zig(host_python), architecture, directory / check_exe.name(architecture))
+        check_exe.build_library(zig(host_python), architecture, library / check_exe.library_name(architecture))
+    shutil.copy(check_exe.CORE / "depwalk.h", library)
+    pack(library, directory / LIBRARY)
+    remove_tree(library)
 
-    def build(directory: Path) -> None:
-        os.environ["SOURCE_DATE_EPOCH"] = epoch()  # the linker writes it into each program
-        os.environ.update(bed.zig_environment())
-        for architecture in PROGRAMS:
-            check_exe.build(zig(host_python), architecture, directory / f"depwalk-check-{architecture}.exe")
 
-    return step(CACHE / "dist-programs", "the programs for installers", "20 s", [*key(), file_hash(script)], build)
+def prepare_programs(host_python: Path) -> Path:
+    """Return the directory with the programs for installers, and with the core for programs in C."""
+    inputs = [*key(), file_hash(CHECKOUT / "ci" / "check_exe.py")]
+    build = functools.partial(build_programs, host_python)
+    return step(CACHE / "dist-programs", "the programs for installers", "20 s", inputs, build)
+
+
+def pack(directory: Path, archive: Path) -> None:
+    """Make an archive of the files in a directory that says nothing of when and where."""
+    moment = time.gmtime(max(int(epoch()), int(OLDEST_TIME)))
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+        for file in sorted(directory.iterdir()):
+            entry = zipfile.ZipInfo(file.name, moment[:6])
+            entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, UNIX
+            entry.external_attr = 0o644 << 16
+            target.writestr(entry, file.read_bytes())
 
 
 def prepare_all(host_python: Path) -> Path:
@@ -210,7 +225,7 @@ def prepare_all(host_python: Path) -> Path:
     parts = [prepare_wheels(host_python), prepare_sdist(host_python), prepare_programs(host_python)]
     remove_tree(DIST)
     DIST.mkdir(parents=True)
-    for part in filter(None, parts):
+    for part in parts:
         for file in part.iterdir():
             if file.name != STAMP:
                 shutil.copy2(file, DIST)

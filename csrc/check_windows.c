@@ -29,7 +29,7 @@ bool check_is_of_windows(const dw_char *path)
             return false;
         }
     }
-    return true;
+    return path[length] == '\\' || windows[length - 1] == '\\';
 }
 
 static void set_fault(check_room *room, uint32_t kind, uint32_t code, const dw_char *module)

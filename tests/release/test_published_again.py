@@ -36,3 +36,11 @@ def test_the_archive_of_the_sources_is_the_same_bytes(dist: Path, ci: Any, elsew
     again = ci.build_sdist(Path(sys.executable), ci.copy_sources(elsewhere, (*ci.PACKAGE, *ci.BESIDE)), elsewhere)
 
     assert again.read_bytes() == (dist / again.name).read_bytes()
+
+
+def test_what_installers_use_is_the_same_bytes(dist: Path, ci: Any, elsewhere: Path) -> None:
+    ci.build_programs(Path(sys.executable), elsewhere)
+
+    built = {file.name: file.read_bytes() for file in elsewhere.iterdir()}
+    assert len(built) == 4
+    assert built == {name: (dist / name).read_bytes() for name in built}

@@ -107,7 +107,7 @@ def test_each_core_is_for_the_processor_that_its_place_promises(wheel: Path, art
 
 def test_nothing_names_a_path_of_the_machine_that_built_it(dist: Path, artifacts: Any) -> None:
     compiled = [
-        library for file in dist.iterdir() if file.suffix in (".whl", ".exe") for library in artifacts.libraries(file)
+        library for file in dist.iterdir() if file.suffix in artifacts.COMPILED for library in artifacts.libraries(file)
     ]
     path = re.compile(rb"[\w./-]*/(?:root|home|tmp|Users|csrc|ziglang)/[\w./-]*")
 
@@ -170,20 +170,28 @@ def test_the_core_for_macos_on_arm_is_signed_as_every_program_there_must_be(dist
 
 def test_the_page_of_the_release_has_a_row_for_everything_that_is_compiled(dist: Path) -> None:
     page = (CHECKOUT / "docs" / "release.md").read_text("utf-8")
-    compiled = {*CORES, *(file.name for file in dist.glob("*.exe"))}
+    compiled = {*CORES, *(file.name for ending in ("exe", "zip") for file in dist.glob(f"*.{ending}"))}
 
     assert set(re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)) == compiled
 
 
 def test_the_programs_for_installers_import_what_every_windows_has(dist: Path, artifacts: Any) -> None:
-    programs = sorted(dist.glob("*.exe"))
-    if not programs:
-        pytest.skip("there is nothing that builds them")
+    told = {program.name: artifacts.libraries(program)[0].imports for program in dist.glob("*.exe")}
 
-    assert [program.name for program in programs] == [f"depwalk-check-{name}.exe" for name in ("arm64", "x64", "x86")]
-    for program in programs:
-        (told,) = artifacts.libraries(program)
-        assert told.imports == ("kernel32.dll", "ntdll.dll"), program.name
+    assert told == {f"depwalk-check-{name}.exe": ("kernel32.dll", "ntdll.dll") for name in ("arm64", "x64", "x86")}
+
+
+def test_the_core_for_c_has_the_header_and_for_each_processor_a_dll_with_its_import_library(
+    dist: Path, artifacts: Any
+) -> None:
+    with zipfile.ZipFile(dist / "depwalk-c.zip") as archive:
+        names = set(archive.namelist())
+        header = archive.read("depwalk.h")
+
+    dlls = {f"depwalk-{name}.dll": name for name in ("arm64", "x64", "x86")}
+    assert names == {"depwalk.h", *dlls, *(name.replace(".dll", ".lib") for name in dlls)}
+    assert header == (CHECKOUT / "csrc" / "depwalk.h").read_bytes()
+    assert {library.name: library.machine for library in artifacts.libraries(dist / "depwalk-c.zip")} == dlls
 
 
 # ---- on processors and C libraries that are not this machine's
