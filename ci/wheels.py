@@ -10,7 +10,6 @@ python3 ci/wheels.py --version TAG   says whether a tag is that of the version
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import shlex
 import shutil
@@ -204,8 +203,11 @@ def build_programs(host_python: Path, directory: Path) -> None:
 
 def prepare_programs(host_python: Path) -> Path:
     """Return the directory with the programs for installers, and with the core for programs in C."""
+
+    def build(directory: Path) -> None:
+        build_programs(host_python, directory)
+
     inputs = [*key(), file_hash(CHECKOUT / "ci" / "check_exe.py")]
-    build = functools.partial(build_programs, host_python)
     return step(CACHE / "dist-programs", "the programs for installers", "20 s", inputs, build)
 
 
