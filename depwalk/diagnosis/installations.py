@@ -52,7 +52,7 @@ def taken_out(evidence: Evidence, missing: Sequence[Module]) -> Iterable[Finding
         "missing-dll",
         "error",
         first.name,
-        f"{importer} needs {first.name}, which only its own package brings, and is not in an installed package.",
+        f"{importer} is in no installed package, and needs {first.name}, which only its own package brings.",
         needed_by=importer,
         evidence=(
             f"file: {path}",
