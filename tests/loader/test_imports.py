@@ -310,7 +310,7 @@ def test_a_package_that_ends_the_process_itself_is_no_matter_of_dlls(
 
     assert (result.verdict, errors(result)) == ("unknown", [])
     assert [(finding.code, finding.message) for finding in result.findings] == [
-        ("analysis-incomplete", f"It {how}, and no DLL failed to load.")
+        ("analysis-incomplete", f"leaves {how}, and no DLL failed to load.")
     ]
 
 
