@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import tracemalloc
 import zipfile
 from contextlib import contextmanager
@@ -23,10 +22,6 @@ from depwalk.archive import zipped as format_of_zip
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" and sys.maxsize < 2**32, reason="it is nothing that 32 bits make different"
-)
 
 BINARIES = (".dll", ".pyd", ".exe")
 MIB = 1 << 20

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 
     from conftest import MakePE
 
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" and sys.maxsize < 2**32, reason="it is nothing that 32 bits make different"
-)
-
 CODE_PAGES = ["cp437", "cp850", "cp1252", "utf-8"]
 
 

@@ -27,10 +27,6 @@ from depwalk.finding import Finding, Remedy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" and sys.maxsize < 2**32, reason="it is nothing that 32 bits make different"
-)
-
 CASES = (SEVEN, TEN, TEN_VC)
 OLD = 1_600_000_000  # seconds since 1970: long before any run of a test
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import MakePE
-
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" and sys.maxsize < 2**32, reason="it is nothing that 32 bits make different"
-)
 
 TOKEN = re.compile(r'\s+|//[^\n]*\n|(?P<text>"(?:[^"\\]|\\.)*")|(?P<word>[\w.]+)|(?P<sign>->|[][{};=,])')
 Attributes = dict[str, str]

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import os
 import re
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -28,10 +27,6 @@ from depwalk.report.html.elements import Html, tag
 if TYPE_CHECKING:
     from depwalk.bulk.rows import Row
     from depwalk.result import Result
-
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" and sys.maxsize < 2**32, reason="it is nothing that 32 bits make different"
-)
 
 VOID = {"meta", "input"}
 

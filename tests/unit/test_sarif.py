@@ -11,7 +11,6 @@ import ntpath
 import os
 import posixpath
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -33,10 +32,6 @@ from depwalk.result import diagnose_caught
 
 if TYPE_CHECKING:
     from conftest import MakePE
-
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" and sys.maxsize < 2**32, reason="it is nothing that 32 bits make different"
-)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCHEMA = os.environ.get("DEPWALK_SARIF_SCHEMA", "")

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
     from depwalk.bulk.collect import Listed
 
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" and sys.maxsize < 2**32, reason="it is nothing that 32 bits make different"
-)
-
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="made as on POSIX systems")
 ELSEWHERE = ("lib/notes.txt", "lib/module.py", "lib/native.so", "lib/libx.dylib", "lib/dll", "lib/x.dll.bak")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from conftest import MakePE
 
     from depwalk.result import Result
-
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" and sys.maxsize < 2**32, reason="it is nothing that 32 bits make different"
-)
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 WRITES = bool(os.environ.get("DEPWALK_WRITE_SNAPSHOTS"))

@@ -1,0 +1,16 @@
+"""Which tests a 32-bit Python on Windows leaves out."""
+
+from __future__ import annotations
+
+import sys
+
+# They work on what was read, on rows and on texts: 32 bits make no difference, and a 64-bit Python on Windows runs them.
+SAME_IN_32_BITS = """
+    agreement archive bench blocked code_pages completion conflicts cpu_models database database_queries diagnosis
+    docs docs_commands dot elsewhere environment examples formats gpu graph html_report import_report
+    import_traces installation languages msvc_runtimes package packages processors report runtimes sarif scan_cli
+    scan_collect scan_hostile scan_judge scan_page scan_policy scan_summary scan_work search search_path site
+    suggestions suppliers text_snapshots wheel wheels windows windows_causes
+"""
+if sys.platform == "win32" and sys.maxsize < 2**32:
+    collect_ignore = [f"test_{name}.py" for name in SAME_IN_32_BITS.split()]
