@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-# They work on what was read, on rows and on texts: 32 bits make no difference, and a 64-bit Python on Windows runs them.
+# They work on what was read, on rows and on texts: 32 bits make no difference there, and a 64-bit Python runs them.
 SAME_IN_32_BITS = """
     agreement archive bench blocked code_pages completion conflicts cpu_models database database_queries diagnosis
     docs docs_commands dot elsewhere environment examples formats gpu graph html_report import_report

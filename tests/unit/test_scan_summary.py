@@ -143,7 +143,8 @@ def test_a_cause_says_whose_files_it_breaks_how_many_and_one_of_them() -> None:
     rows = [*several(3, GONE), row(GONE, path="x/y.pyd", distribution="")]
     lines = page(*rows)
     assert "  - of: Demo_Pkg 1.0 (3), x" in lines
-    assert f"  - for instance {rows[0].file.path}" in lines
+    # A path that is too long for the line has one of its own.
+    assert f"- for instance {rows[0].file.path} " in " ".join(map(str.strip, lines))
 
 
 def test_a_cause_says_what_to_do() -> None:
