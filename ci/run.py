@@ -389,18 +389,22 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
     fetch_material(host_python)
     report.run("building the test DLLs", functools.partial(build_zoo, host_python))
     report.run("building the programs for installers", functools.partial(build_check, host_python))
-    whole = host and windows and not pytest_args
-    in_bed = functools.partial(windows_tests, host_python=host_python, args=pytest_args)
-    if ON_WINDOWS or not whole:
-        if host:
-            host_tests(report, host_python, pytest_args)
-        if windows and not ON_WINDOWS:
-            in_bed(report)
-    else:  # each side keeps one processor busy
-        with report.beside("Windows: all tests", in_bed):
-            host_tests(report, host_python, pytest_args)
-            report.run("core: warnings and sanitizers", functools.partial(sanitize.run, CACHE / "zoo", host_python))
-    if whole:
+    whole = host and windows and not pytest_args and not ON_WINDOWS
+    if host and not whole:
+        host_tests(report, host_python, pytest_args)
+    if windows and not ON_WINDOWS:
+        with opened_bed(report, host_python) as beds:
+            in_x64 = functools.partial(x64_tests, beds=beds, host_python=host_python, args=pytest_args)
+            # Each of the two keeps one processor busy, for about as long as the other.
+            with report.beside("Windows x64: all tests", in_x64) if whole else contextlib.nullcontext():
+                if whole:
+                    host_tests(report, host_python, pytest_args)
+                    sanitizing = functools.partial(sanitize.run, CACHE / "zoo", host_python)
+                    report.run("core: warnings and sanitizers", sanitizing)
+                else:
+                    in_x64(report)
+                windows_tests(report, beds, bed.X86, host_python, pytest_args)
+    if host and windows and not pytest_args:
         report.run("demo", demo_command)
     return report.close()
 
@@ -548,28 +552,39 @@ def host_pytest(host_python: Path, args: Sequence[str], variables: dict[str, str
     return pytest_status(status, args)
 
 
-def windows_tests(report: Report, host_python: Path, args: Sequence[str]) -> None:
-    """Run the tests on both Windows Pythons of the bed, and those of another processor on that."""
+@contextlib.contextmanager
+def opened_bed(report: Report, host_python: Path) -> Iterator[list[bed.Bed]]:
+    """Set up what Windows tests need; the list is empty if that fails."""
     make = functools.partial(installers.prepare, host_python, CACHE / "check", CACHE / "installers")
     report.run("Windows: installers of the example product", make)
-    opened: list[bed.Bed] = []
+    beds: list[bed.Bed] = []
     with contextlib.ExitStack() as stack:
 
         def open_bed() -> int:
-            opened.append(stack.enter_context(bed.open_bed(host_python)))
+            beds.append(stack.enter_context(bed.open_bed(host_python)))
             return 0
 
         report.run("Windows: test bed", open_bed)
-        for the_bed in opened:
-            for arch in bed.ARCHITECTURES.values():
-                install = functools.partial(install_in_bed, host_python, the_bed, arch)
-                report.run(f"Windows {arch.name}: build and install", install)
-                test = functools.partial(bed_pytest, the_bed, arch, args)
-                report.run(f"Windows {arch.name}: pytest", test)
-            processor_args = processor_arguments(args)
-            if processor_args:
-                test = functools.partial(bed_pytest, the_bed, bed.X64, processor_args, OTHER_CPU)
-                report.run(f"Windows x64 on {OTHER_CPU}: pytest", test)
+        yield beds
+
+
+def x64_tests(report: Report, beds: Sequence[bed.Bed], host_python: Path, args: Sequence[str]) -> None:
+    """Run the tests in the 64-bit Windows Python, and those of another processor on that."""
+    windows_tests(report, beds, bed.X64, host_python, args)
+    processor_args = processor_arguments(args)
+    for the_bed in beds if processor_args else ():
+        test = functools.partial(bed_pytest, the_bed, bed.X64, processor_args, OTHER_CPU)
+        report.run(f"Windows x64 on {OTHER_CPU}: pytest", test)
+
+
+def windows_tests(
+    report: Report, beds: Sequence[bed.Bed], arch: bed.Architecture, host_python: Path, args: Sequence[str]
+) -> None:
+    """Install depwalk into one of the two Windows Pythons of the bed, and run the tests there."""
+    for the_bed in beds:
+        install = functools.partial(install_in_bed, host_python, the_bed, arch)
+        report.run(f"Windows {arch.name}: build and install", install)
+        report.run(f"Windows {arch.name}: pytest", functools.partial(bed_pytest, the_bed, arch, args))
 
 
 def processor_arguments(args: Sequence[str]) -> list[str]:
