@@ -44,7 +44,7 @@ WARNINGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "
 WINDOWS_OPTIONS = ("-ffreestanding", "-fno-stack-protector", "-fno-sanitize=all")
 WINDOWS_TARGETS = ("x86_64", "x86", "aarch64")
 SANITIZED = ("-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-WORK_COUNTED = "-fsanitize-coverage=trace-pc"  # only of the core: see check.c
+WORK_COUNTED = "-fsanitize-coverage=trace-pc"  # only of the core: see invariants.c
 
 SEED_SUFFIXES = (".dll", ".pyd", ".exe")
 PATIENT_BYTES = 16384  # of the real wheels only files up to this size: cuts of a larger one take long

@@ -1,4 +1,4 @@
-/* Feeds files, cut files and damaged files to every reading function of the core. check.c says what must hold.
+/* Feeds files, cut files and damaged files to every reading function of the core. invariants.c says what must hold.
  *
  *     fuzz_pe [--mutations N] [--cuts N] [--worst BYTES] [--save FILE] FILE...
  *
