@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from animals import on_wine, rows, target_path
 from checking import CHECK, CREATE_NO_WINDOW, IS_64_BIT, OTHER, OWN, built, checked, on_windows, program, run, told
+from limited import run_limited
 
 from depwalk import core, diagnose, image
 
@@ -333,6 +334,12 @@ def test_a_relative_path_and_a_relative_directory_are_of_the_current_directory(
     make_pe("user.dll", machine=OWN, imports={"needed.dll": ["f"]})
     assert run("user.dll")[0] == 13
     assert run("--dir", "more", "user.dll")[0] == 0
+
+
+@STARTED
+def test_a_user_without_the_rights_of_an_administrator_is_told_the_same() -> None:
+    assert run_limited([program(), "--quiet", path("nothing-needed")]) == 0
+    assert run_limited([program(), "--quiet", path("missing-deep")]) == 13
 
 
 @STARTED
