@@ -144,9 +144,10 @@ def listing(path: str) -> dict[str, str]:
     return {name.lower(): name for name in os.listdir(core.extended_path(path or "."))}
 
 
-def names(path: str) -> list[str]:
+@remembered
+def names(path: str) -> tuple[str, ...]:
     """The entries of a directory, sorted. Raises OSError."""
-    return sorted(listing(path).values())
+    return tuple(sorted(listing(path).values()))
 
 
 @remembered

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from depwalk import search, suppliers
-from depwalk.search import Process, Resolution, Rule
+from depwalk.search import Order, Process, Resolution, Rule
 from depwalk.target import Directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Literal
 
     from depwalk.graph import Graph, Module
@@ -24,6 +24,7 @@ _TEXTS = (".rdata", ".data")  # sections in which compilers put texts
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+$")
 _LONGEST = 64  # characters of a name
 _MOST = 10_000  # names in one file
+_NAMES = "names of DLLs in its texts"
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,15 @@ def at_run_time(graph: Graph, target: Target, modules: Iterable[Module]) -> tupl
     return tuple(found.values())
 
 
-def names(file: Image) -> Iterator[str]:
-    """Names of DLLs among the texts of a file."""
+def names(file: Image) -> Sequence[str]:
+    """Names of DLLs among the texts of a file, sorted."""
+    if _NAMES not in file.file.asked:  # by every tree that has it
+        file.file.asked[_NAMES] = sorted(_names(file))
+    found: list[str] = file.file.asked[_NAMES]
+    return found
+
+
+def _names(file: Image) -> set[str]:
     told: set[str] = set()
     for content in (file.section(name) for name in _TEXTS):
         for coding, width in (("ascii", 1), ("utf-16-le", 2)):
@@ -66,7 +74,7 @@ def names(file: Image) -> Iterator[str]:
                 if stem is not None:
                     told.add(f"{stem[0]}.dll")
                 at = content.find(ending, at + 1)
-    yield from sorted(told)
+    return told
 
 
 def _by_import(graph: Graph) -> Iterator[Need]:
@@ -116,5 +124,5 @@ class _Search:
 
     def _find(self, name: str, by: str, own: Directory) -> str | None:
         beside = Rule("directory", "directory of the file", "windows-loader 1.2", own)
-        found = search.find(name, by, (*self.rules, beside), self.process)
+        found = search.find(name, by, Order((*self.rules, beside)), self.process)
         return found.path if found.status in ("found", "system") else None

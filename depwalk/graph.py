@@ -13,11 +13,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from depwalk import files, search, side_by_side, tables
-from depwalk.search import Process, Resolution, Rule, Status, Tried
-from depwalk.target import Directory
+from depwalk.search import Order, Process, Resolution, Rule, Status, Tried
+from depwalk.target import Directory, Setting
+from depwalk.target.api_sets import is_api_set
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from depwalk.image import Image, Import
     from depwalk.target import Target
@@ -79,6 +80,11 @@ class Graph:
         return self._edges_to.get(module.id, [])
 
     @cached_property
+    def unresolved(self) -> tuple[Edge, ...]:
+        """Edges whose imported module lacks something, in their order."""
+        return tuple(edge for edge in self.edges if edge.unresolved)
+
+    @cached_property
     def _edges_from(self) -> dict[int, list[Edge]]:
         return _grouped(self.edges, lambda edge: edge.importer)
 
@@ -112,13 +118,13 @@ class _Pending:
     """A module whose imports are still to be followed, under the rules that it inherited."""
 
     id: int
-    rules: tuple[Rule, ...]
+    rules: Order
 
 
 class _Walk:
     """Breadth first, as the loader maps a tree level by level."""
 
-    def __init__(self, path: str, image: Image | None, target: Target, rules: tuple[Rule, ...] | None = None) -> None:
+    def __init__(self, path: str, image: Image | None, target: Target, rules: Order | None = None) -> None:
         self.process = Process(target)
         self.target = target
         self.rules = rules or (search.order(target, path, image) if image else search.by_name(target))
@@ -130,7 +136,8 @@ class _Walk:
         self.later: deque[tuple[Module, Import]] = deque()
         self.forwards: dict[tuple[int, int], int] = {}
         self.complete = True
-        self.loaded_alone: dict[str, tuple[Rule, ...]] = {}  # by path
+        self.loaded_alone: dict[str, Order] = {}  # by path
+        self.known: dict[tuple[str, str, int], int] = {}  # modules that a name stands for from now on: see _imported
         self._preload()
         if image is None:
             self._module(Resolution(path, "found"), 0, self.rules, delayed=False)
@@ -142,7 +149,7 @@ class _Walk:
         """Follow everything that is pending, and the names that a root without a file asks for."""
         for name in names:
             given = Rule("directory", "path given", "windows-loader 1.1", Directory(ntpath.dirname(name)))
-            rules = (given,) if ntpath.isabs(name) else self.rules
+            rules = Order((given,)) if ntpath.isabs(name) else self.rules
             found = search.find(ntpath.basename(name) if ntpath.isabs(name) else name, "", rules, self.process)
             target = self._module(found, 1, self.rules, delayed=False)
             self.edges.append(Edge(0, target, "import", name, 0))
@@ -171,18 +178,18 @@ class _Walk:
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
         target = self.target
-        self.process.loaded.update(_before(_Start(target)))
+        self.process.loaded.update(_before(Setting(target, target.loaded)))
         for path in target.preloads:
             name, directory = os.path.basename(path), os.path.dirname(path)
             rule = Rule("directory", "loaded by its package (inferred)", "windows-loader 1.4", Directory(directory))
-            rules = (rule,) if directory else search.by_name(target)
+            rules = Order((rule,)) if directory else search.by_name(target)
             found = search.find(name, "", rules, self.process)
             if found.status in ("found", "system"):
                 self.process.loaded.setdefault(name.lower(), found)
             if found.image is not None and directory:  # it was loaded by itself, with its own directory
                 self.loaded_alone[path] = search.order(target, path, found.image)
 
-    def _module(self, found: Resolution, depth: int, rules: tuple[Rule, ...], *, delayed: bool) -> int:
+    def _module(self, found: Resolution, depth: int, rules: Order, *, delayed: bool) -> int:
         """The id of a module, new or known; a new one that is there will be followed."""
         key = _identity(found)
         if key in self.ids:
@@ -225,13 +232,13 @@ class _Walk:
 
     # ---- edges
 
-    def _expand(self, module: Module, rules: tuple[Rule, ...]) -> None:
+    def _expand(self, module: Module, rules: Order) -> None:
         image = module.image
         assert image is not None
         assert module.path is not None
         own = rules
         if image.dependent_load_flags & SEARCH_FLAGS and self.target.windows.emulator is None:
-            own = search.by_flags(self.target, image.dependent_load_flags, Directory(os.path.dirname(module.path)))
+            own = search.by_flags(self.target, image.dependent_load_flags, os.path.dirname(module.path))
         redirection = side_by_side.redirection(image, self.target)
         if redirection.missing:
             self.modules[module.id] = module._replace(missing_assemblies=redirection.missing)
@@ -244,18 +251,28 @@ class _Walk:
             if imported.kind == "delay":
                 self.later.append((module, imported))
             elif not imported.skipped:
-                found = search.find(imported.dll, module.name, own, self.process, redirection.dlls)
-                target = self._module(found, module.depth + 1, rules, delayed=module.delayed)
+                target = self._imported(imported.dll, module, own, rules, redirection.dlls)
                 self._connect(module, imported, target, rules, delayed=module.delayed)
+
+    def _imported(self, dll: str, module: Module, own: Order, rules: Order, redirected: Mapping[str, str]) -> int:
+        """The module that an import stands for: one that is loaded by now is the same for all with the same rules."""
+        key = dll, module.name if is_api_set(dll) else "", id(rules)
+        usual = own is rules and not redirected
+        if usual and key in self.known:
+            return self.known[key]
+        found = search.find(dll, module.name, own, self.process, redirected)
+        target = self._module(found, module.depth + 1, rules, delayed=module.delayed)
+        loaded = self.process.loaded.get(found.name.lower())
+        if usual and loaded is not None and loaded.path == found.path:
+            self.known[key] = target
+        return target
 
     def _expand_delayed(self, module: Module, imported: Import) -> None:
         found = search.find(imported.dll, module.name, self.delayed, self.process)
         target = self._module(found, module.depth + 1, self.delayed, delayed=True)
         self._connect(module, imported, target, self.delayed, delayed=True)
 
-    def _connect(
-        self, module: Module, imported: Import, target: int, rules: tuple[Rule, ...], *, delayed: bool
-    ) -> None:
+    def _connect(self, module: Module, imported: Import, target: int, rules: Order, *, delayed: bool) -> None:
         exporter = self.modules[target]
         unresolved: list[str] = []
         if module.image is not None and exporter.image is not None and exporter.status in ("found", "system"):
@@ -268,7 +285,7 @@ class _Walk:
             Edge(module.id, target, imported.kind, imported.dll, imported.symbols, tuple(unresolved), imported)
         )
 
-    def _follow(self, exporter: Module, forwarder: str, rules: tuple[Rule, ...], *, delayed: bool) -> bool:
+    def _follow(self, exporter: Module, forwarder: str, rules: Order, *, delayed: bool) -> bool:
         """Follow a forwarder to the file that holds the code. False if it is malformed or runs in a circle (1.8)."""
         for _ in range(MAX_FORWARDS):
             dll, dot, symbol = forwarder.rpartition(".")
@@ -295,28 +312,10 @@ class _Walk:
         self.edges[index] = edge._replace(symbols=edge.symbols + 1, unresolved=merged)
 
 
-@dataclass(frozen=True, eq=False)
-class _Start:
-    """What decides which modules a process begins with."""
-
-    target: Target
-
-    @property
-    def _key(self) -> object:
-        target = self.target
-        return id(target.windows), id(target.python), target.architecture, target.loaded
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Start) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-
 @files.remembered
-def _before(start: _Start) -> dict[str, Resolution]:
+def _before(setting: Setting) -> dict[str, Resolution]:
     """What a process has loaded before any package: its Python, and DLLs of Windows (windows-loader 1.4)."""
-    target = start.target
+    target = setting.target
     places = [(_directory(path, target), os.path.basename(path)) for path in target.loaded]
     if target.python is not None:
         places = [(target.python.directory, name) for name in target.python.own_dlls()] + places
@@ -328,7 +327,7 @@ def _before(start: _Start) -> dict[str, Resolution]:
     loaded: dict[str, Resolution] = {}
     for place, name in places:
         rule = Rule("directory", "System32" if place.system else "loaded before", "windows-loader 1.4", place)
-        found = search.find(name, "", (rule,), process)
+        found = search.find(name, "", Order((rule,)), process)
         if found.status in ("found", "system"):
             loaded.setdefault(name.lower(), found)
     return loaded

@@ -12,8 +12,8 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from depwalk import files, image, runtimes, tables
+from depwalk.target import Directory, Setting
 from depwalk.target.api_sets import is_api_set, is_named_as_one
-from depwalk.target.directory import Directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +39,20 @@ class Rule:
     name: str  # for a person
     source: str  # section of the specification
     directory: Directory | None = None  # that is searched; None for a step that is no directory
+
+
+class Order(tuple[Rule, ...]):  # noqa: SLOT001  (a tuple can have no slots, and what is remembered needs a place)
+    """Rules in the order in which they are followed, for one target.
+
+    `answers`: what its directories have for a name, which is the same for every file that is searched for by them.
+    """
+
+    answers: dict[str, Resolution]
+
+    def __new__(cls, rules: Iterable[Rule]) -> Order:
+        made = super().__new__(cls, rules)
+        made.answers = {}
+        return made
 
 
 class Tried(NamedTuple):
@@ -97,38 +111,45 @@ def load_flags(target: Target, path: str) -> int:
     return ALTERED if path.lower().endswith(".pyd") else 0
 
 
-def order(target: Target, path: str, image: Image) -> tuple[Rule, ...]:
+def order(target: Target, path: str, image: Image) -> Order:
     """The rules for the static imports of a file that is loaded as such a file usually is (windows-loader 1.12)."""
-    directory = Directory(_parent(path))
+    directory = _parent(path)
     if not image.is_dll and path.lower().endswith(".exe"):
-        return (*_BEFORE_DIRECTORIES, *_legacy(target, directory, "directory of the program"))
+        return _legacy_from(_setting(target), directory, "directory of the program")
     flags = load_flags(target, path)
     if flags & PYTHON_IMPORT:
-        return by_flags(target, flags, directory)
+        return _by_flags(_setting(target), flags, directory)
     if flags & ALTERED:
-        return (*_BEFORE_DIRECTORIES, *_legacy(target, directory, "directory of the file"))
-    application = target.python.directory if target.python else None
-    return (*_BEFORE_DIRECTORIES, *_legacy(target, application, "application directory"))
+        return _legacy_from(_setting(target), directory, "directory of the file")
+    return _legacy_from(_setting(target), None, "application directory")
 
 
-def by_name(target: Target) -> tuple[Rule, ...]:
+def by_name(target: Target) -> Order:
     """The rules for a name without a directory that ctypes is given (windows-loader 1.12)."""
     if target.python is not None and target.python.restricts_search:
-        return by_flags(target, DEFAULT_DIRS, Directory(""))
-    application = target.python.directory if target.python else None
-    return (*_BEFORE_DIRECTORIES, *_legacy(target, application, "application directory"))
+        return by_flags(target, DEFAULT_DIRS, "")
+    return _legacy_from(_setting(target), None, "application directory")
 
 
-def delayed_order(target: Target, path: str) -> tuple[Rule, ...]:
+def delayed_order(target: Target, path: str) -> Order:
     """The rules for a DLL that is loaded on first use: the default order, without the importer's directory (1.8)."""
-    application = Directory(_parent(path)) if target.python is None else target.python.directory
     is_program = target.python is None and path.lower().endswith(".exe")
-    found = application if target.python is not None or is_program else None
-    return (*_BEFORE_DIRECTORIES, *_legacy(target, found, "application directory"))
+    return _legacy_from(_setting(target), _parent(path) if is_program else None, "application directory")
 
 
-def by_flags(target: Target, flags: int, directory: Directory) -> tuple[Rule, ...]:
+def by_flags(target: Target, flags: int, directory: str) -> Order:
     """The rules that LOAD_LIBRARY_SEARCH_... flags ask for (windows-loader 1.2, 1.3)."""
+    return _by_flags(_setting(target), flags, directory)
+
+
+def _setting(target: Target) -> Setting:
+    """What of a target decides the order."""
+    return Setting(target, target.dll_dirs, target.inferred, target.path, target.cwd, target.runtimes)
+
+
+@files.remembered
+def _by_flags(setting: Setting, flags: int, path: str) -> Order:
+    target, directory = setting.target, Directory(path)
     if flags & DEFAULT_DIRS:
         flags |= APPLICATION_DIR | USER_DIRS | SYSTEM32
     rules = list(_BEFORE_DIRECTORIES)
@@ -147,7 +168,7 @@ def by_flags(target: Target, flags: int, directory: Directory) -> tuple[Rule, ..
             rules += [Rule("directory", "added by conda", "windows-loader 1.12", Directory(path)) for path in added]
     if flags & SYSTEM32:
         rules += _system32(target)
-    return tuple(rules)
+    return Order(rules)
 
 
 def _system32(target: Target) -> Iterable[Rule]:
@@ -162,6 +183,14 @@ def _system32(target: Target) -> Iterable[Rule]:
     for choice in target.runtimes:
         label, names = runtimes.assumed_dlls(choice, target.architecture)
         yield Rule("directory", f"System32, with {label} assumed", "--with-runtime", Directory(system32.path, names))
+
+
+@files.remembered
+def _legacy_from(setting: Setting, path: str | None, name: str) -> Order:
+    """The order without search flags from a directory on: None is that of the Python, if there is one."""
+    own = setting.target.python.directory if setting.target.python else None
+    first = Directory(path) if path is not None else own
+    return Order((*_BEFORE_DIRECTORIES, *_legacy(setting.target, first, name)))
 
 
 def _legacy(target: Target, first: Directory | None, first_name: str) -> Iterable[Rule]:
@@ -200,11 +229,10 @@ def path_entries(value: str, separator: str = os.pathsep) -> tuple[str, ...]:
 
 
 def find(
-    name: str, importer: str, rules: tuple[Rule, ...], process: Process, redirected: Mapping[str, str] | None = None
+    name: str, importer: str, rules: Order, process: Process, redirected: Mapping[str, str] | None = None
 ) -> Resolution:
     """Search for a name that `importer` (a base name) asks for; `redirected` is what its manifest redirects."""
     wanted = _normalise(name)
-    tried: list[Tried] = []
     wrong: Resolution | None = None
     for rule in rules:
         if rule.step == "api-set":
@@ -212,26 +240,49 @@ def find(
             if isinstance(host, Resolution):
                 return host
             wanted = host
-            continue
+        elif rule.step == "side-by-side":
+            path = redirected.get(base_name(wanted).lower()) if redirected else None
+            redirection = _candidate(wanted, path, rule, process) if path else None
+            if redirection is not None and redirection.status != "wrong-architecture":
+                return redirection
+            wrong = wrong or redirection
+        elif rule.step == "loaded":
+            loaded = process.loaded.get(wanted.lower())  # a name with a directory is not a base name
+            if loaded is not None:
+                return Resolution(wanted, loaded.status, loaded.path, rule, loaded.image)
+    if wanted not in rules.answers:
+        rules.answers[wanted] = _in_directories(wanted, rules, process)
+    found = rules.answers[wanted]
+    return found if wrong is None else _behind(wrong, found)
+
+
+def _in_directories(name: str, rules: Order, process: Process) -> Resolution:
+    """What the rules that are the same for every process, KnownDLLs and directories, have for a name."""
+    tried: list[Tried] = []
+    wrong: Resolution | None = None
+    for rule in rules:
+        found = None
         if rule.directory is not None:
-            path = rule.directory.find(wanted)
-            if path is None:
+            found = _in_directory(name, rule.directory, rule, process)
+            if found is None:
                 tried.append(Tried(rule, "not there" if rule.directory.exists else "no such directory"))
-                continue
-            found = _in_directory(wanted, path, rule, rule.directory, process)
-        else:
-            known = _apply(rule, wanted, process, redirected)
-            if known is None:
-                continue
-            found = known
-        if found.status == "wrong-architecture":  # does not stop the search (1.3)
+        elif rule.step == "known-dlls" and base_name(name).lower() in process.target.windows.known_dlls:
+            found = _in_directory(name, process.target.system_directories[0], rule, process)
+        if found is not None and found.status != "wrong-architecture":
+            return found._replace(tried=tuple(tried)) if tried else found
+        if found is not None:  # does not stop the search (1.3)
             wrong = wrong or found
             tried.append(Tried(rule, found.reason))
-        else:
-            return found._replace(tried=tuple(tried)) if tried else found
     if wrong is not None:
         return wrong._replace(tried=tuple(tried))
-    return Resolution(wanted, "missing", tried=tuple(tried))
+    return Resolution(name, "missing", tried=tuple(tried))
+
+
+def _behind(wrong: Resolution, found: Resolution) -> Resolution:
+    """What a search ends with that has passed over a redirection to a file of another architecture."""
+    assert wrong.rule is not None
+    tried = (Tried(wrong.rule, wrong.reason), *found.tried)
+    return (wrong if found.status in ("missing", "wrong-architecture") else found)._replace(tried=tried)
 
 
 @lru_cache(maxsize=65536)
@@ -258,22 +309,11 @@ def _api_set_host(name: str, importer: str, target: Target) -> str | Resolution:
     return name
 
 
-def _apply(rule: Rule, name: str, process: Process, redirected: Mapping[str, str] | None) -> Resolution | None:
-    """What a rule without a directory makes of a name; None if it goes on to the next."""
-    if rule.step == "side-by-side":
-        path = redirected.get(base_name(name).lower()) if redirected else None
-        return _candidate(name, path, rule, process) if path else None
-    if rule.step == "loaded":
-        loaded = process.loaded.get(name.lower())  # a name with a directory is not a base name
-        return Resolution(name, loaded.status, loaded.path, rule, loaded.image) if loaded else None
-    if base_name(name).lower() not in process.target.windows.known_dlls:
+def _in_directory(name: str, directory: Directory, rule: Rule, process: Process) -> Resolution | None:
+    """What a directory has for a name; None without any."""
+    path = directory.find(name)
+    if path is None:
         return None
-    system32 = process.target.system_directories[0]
-    path = system32.find(name)
-    return _in_directory(name, path, rule, system32, process) if path else None
-
-
-def _in_directory(name: str, path: str, rule: Rule, directory: Directory, process: Process) -> Resolution:
     if directory.is_real:
         return _candidate(name, path, rule, process)
     return Resolution(name, "system" if directory.system else "found", path, rule)

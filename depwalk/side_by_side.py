@@ -31,7 +31,7 @@ class Redirection:
 
 
 _NOTHING = Redirection()
-_NO_MANIFEST = "no manifest"  # whether a file has none, which is the rule and is asked for every tree
+_DEPENDENCIES = "assemblies that the manifest asks for"  # most files have none, and each tree asks
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class _Identity:
 
 def redirection(image: Image, target: Target) -> Redirection:
     """What the manifest of a DLL redirects; nothing if it has none or it cannot be parsed."""
-    if _NO_MANIFEST not in image.file.asked:
-        image.file.asked[_NO_MANIFEST] = image.manifest(DLL_MANIFEST) is None
-    manifest = None if image.file.asked[_NO_MANIFEST] else image.manifest(DLL_MANIFEST)
-    if manifest is None:
+    if _DEPENDENCIES not in image.file.asked:
+        image.file.asked[_DEPENDENCIES] = tuple(_dependencies(image.manifest(DLL_MANIFEST)))
+    asked_for: tuple[_Identity, ...] = image.file.asked[_DEPENDENCIES]
+    if not asked_for:
         return _NOTHING
     dlls: dict[str, str] = {}
     missing = []
-    for identity in _dependencies(manifest):
+    for identity in asked_for:
         found = _locate(identity, image.path, target)
         if found is None:
             missing.append(identity.name)
@@ -59,7 +59,9 @@ def redirection(image: Image, target: Target) -> Redirection:
     return Redirection(dlls, tuple(missing))
 
 
-def _dependencies(manifest: bytes) -> Iterable[_Identity]:
+def _dependencies(manifest: bytes | None) -> Iterable[_Identity]:
+    if not manifest or b"dependentAssembly" not in manifest.replace(b"\0", b""):  # in UTF-16, too
+        return
     from xml.etree import ElementTree as ET
 
     if b"<!ENTITY" in manifest:  # no manifest declares entities; one that does means harm

@@ -32,7 +32,7 @@ class Supplier:
     url: str
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def supplier(dll: str, importer: str = "") -> Supplier | None:
     """The supplier of a DLL that `importer`, a base name, needs; None if none is known."""
     name = dll.lower()

@@ -21,6 +21,7 @@ _LARGEST, _MOST_LINES = 8 << 20, 200_000  # bytes and lines: the largest RECORDs
 _MOST_DIRECTORY_TEXT = 16 << 20  # characters: the names of directories grow with the square of their depth
 _SITES = ("Lib/site-packages", "site-packages")  # below a prefix, and below a user's own
 _PLATFORMS = {"win32": "x86", "win_amd64": "x64", "win_arm64": "arm64"}
+_TOP = re.compile(r"[/.]")  # behind the first part of a path in a site: numpy of numpy/core and of numpy.libs
 _PYTHON_TAG = re.compile(r"(?:cp|py)3(\d+)", re.ASCII)
 
 
@@ -131,14 +132,15 @@ def read(folder: str) -> Distribution:
     )
 
 
-def metadata_folders(site: str, wanted: str = "") -> list[str]:
+def metadata_folders(site: str, wanted: str = "") -> tuple[str, ...]:
     """The .dist-info directories of a site-packages; those first whose name begins as `wanted`, a path in it, does."""
+    return _likely_first(site, normalised(_TOP.split(wanted.lower(), maxsplit=1)[0]))
+
+
+@files.remembered
+def _likely_first(site: str, first: str) -> tuple[str, ...]:
     folders = _folders(site)
-    first = normalised(re.split(r"[/.]", wanted.lower(), maxsplit=1)[0])
-    if not first:
-        return list(folders)
-    likely = [folder for folder, name in folders.items() if name.startswith(first)]
-    return [*likely, *(folder for folder in folders if folder not in likely)] if likely else list(folders)
+    return tuple(sorted(folders, key=lambda folder: not folders[folder].startswith(first)))
 
 
 @files.remembered

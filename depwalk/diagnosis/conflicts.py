@@ -110,27 +110,34 @@ def better_copy(edges: Sequence[Edge], taken: Module, evidence: Evidence) -> Fin
 
 def older_copy(evidence: Evidence) -> Iterator[Finding]:
     """`already-loaded` or `shadowed`, as a warning: a foreign copy hides a newer one of the importer's own."""
+    modules = evidence.graph.modules
+    asked: set[tuple[int, str]] = set()  # which module, and from which directory: the answer is the same for all in it
     told: set[int] = set()
-    own_of: dict[str, list[Directory]] = {}  # by the importer's directory
     for edge in evidence.graph.edges:
-        taken, importer = evidence.graph.modules[edge.imported], evidence.graph.modules[edge.importer]
-        version = taken.image.version if taken.image else None
-        if version is None or taken.id in told or edge.unresolved or importer.status != "found":
+        taken, importer = modules[edge.imported], modules[edge.importer]
+        if taken.image is None or edge.unresolved or importer.status != "found":
             continue
-        folder = os.path.dirname(importer.path or "")
-        if folder not in own_of:
-            own_of[folder] = own_places(importer, evidence)
-        own = _keys(place for place in own_of[folder] if place.find(taken.name))
-        if not own or _key(os.path.dirname(taken.path or "")) in own or _is_of_others(taken.name, evidence):
+        case = taken.id, _folder(importer)
+        if case in asked or taken.id in told or taken.image.version is None:
             continue
-        newer = [
-            copy
-            for copy in copies(taken, importer, evidence)
-            if _key(copy.place.path) in own and copy.image is not None and _is_newer(copy.image, taken.image)
-        ]
-        if newer:
+        asked.add(case)
+        newer = _newer_of_its_own(taken, taken.image, importer, evidence)
+        if newer is not None:
             told.add(taken.id)
-            yield _older(taken, importer, newer[0], evidence)
+            yield _older(taken, importer, newer, evidence)
+
+
+def _newer_of_its_own(taken: Module, file: Image, importer: Module, evidence: Evidence) -> Copy | None:
+    """A newer copy where the DLLs of the importer lie, if the one that is taken does not lie there."""
+    if _key(_folder(taken)) == _key(_folder(importer)):
+        return None
+    own = _keys(place for place in own_places(importer, evidence) if place.find(taken.name))
+    if not own or _key(_folder(taken)) in own or _is_of_others(taken.name, evidence):
+        return None
+    for copy in copies(taken, importer, evidence):
+        if _key(copy.place.path) in own and copy.image is not None and _is_newer(copy.image, file):
+            return copy
+    return None
 
 
 def openmp_twice(evidence: Evidence) -> Iterator[Finding]:
@@ -377,6 +384,10 @@ def _openmp(paths: Iterable[str]) -> list[str]:
 @lru_cache(maxsize=4096)
 def _is_openmp(name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in tables.table("conflicts.toml")["openmp"]["dlls"])
+
+
+def _folder(module: Module) -> str:
+    return os.path.dirname(module.path or "")
 
 
 def _is_in(path: str, directory: str) -> bool:

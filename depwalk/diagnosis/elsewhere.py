@@ -19,7 +19,7 @@ from depwalk.target.directory import Directory
 from depwalk.target.python import build_of_dll
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from depwalk.diagnosis.evidence import Evidence
     from depwalk.graph import Module
@@ -157,16 +157,15 @@ def _of_the_package(module: Module, evidence: Evidence) -> Iterator[Place]:
     beside, folders = evidence.asked[_package]
     yield from beside
     why = f"only that of {evidence.graph.root.name} itself is, not the others of its package"
-    for folder in folders:
-        if Directory(folder).find(module.name) is not None:
-            yield Place(folder, why, add(folder, evidence))
+    for folder in folders.get(module.name.lower(), ()):
+        yield Place(folder, why, add(folder, evidence))
 
 
-def _package(evidence: Evidence) -> tuple[list[Place], Sequence[str]]:
-    """What a packager put beside the package in which the file lies, and the directories of that package."""
+def _package(evidence: Evidence) -> tuple[list[Place], Mapping[str, list[str]]]:
+    """What a packager put beside the package in which the file lies, and which directories of it have which names."""
     root, site = evidence.graph.root, _site(evidence)
     if site is None or root.path is None:
-        return [], ()
+        return [], {}
     top = os.path.relpath(root.path, site).split(os.sep)[0]
     names = {top.partition(".")[0], evidence.distribution.name if evidence.distribution else ""}
     beside = []
@@ -176,7 +175,7 @@ def _package(evidence: Evidence) -> tuple[list[Place], Sequence[str]]:
             why = "its package does not add it, or is not imported"
             text = "Reinstall the package, or add the directory as follows:"
             beside.append(Place(library, why, Remedy(text, found.command, found.url)))
-    return beside, _folders_of(os.path.join(site, top))
+    return beside, _folders_with(os.path.join(site, top))
 
 
 def _site(evidence: Evidence) -> str | None:
@@ -187,8 +186,13 @@ def _site(evidence: Evidence) -> str | None:
 
 
 @files.remembered
-def _folders_of(package: str) -> tuple[str, ...]:
-    return tuple(folder for folder, _, _ in islice(files.walk(package), _MOST))
+def _folders_with(package: str) -> Mapping[str, list[str]]:
+    """Lower-case name -> the directories of a package that have it."""
+    found: dict[str, list[str]] = {}
+    for folder, folders, names in islice(files.walk(package), _MOST):
+        for name in (*folders, *names):
+            found.setdefault(name.lower(), []).append(folder)
+    return found
 
 
 def _of_the_environment(evidence: Evidence) -> Iterator[Place]:

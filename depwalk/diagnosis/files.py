@@ -67,10 +67,10 @@ def missing_export(evidence: Evidence) -> Iterable[Finding]:
     One finding for each such DLL. Windows' own and Python's are told of by the modules of their families.
     """
     lacking: dict[int, list[Edge]] = {}
-    for edge in evidence.graph.edges:
+    for edge in evidence.graph.unresolved:
         importer, exporter = evidence.graph.modules[edge.importer], evidence.graph.modules[edge.imported]
         skipped = edge.kind == "delay" or importer.delayed or exporter.status == "system"
-        if edge.unresolved and not skipped and build_of_dll(exporter.name) is None:
+        if not skipped and build_of_dll(exporter.name) is None:
             lacking.setdefault(exporter.id, []).append(edge)
     for identifier, edges in lacking.items():
         exporter = evidence.graph.modules[identifier]

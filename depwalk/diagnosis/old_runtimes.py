@@ -79,9 +79,9 @@ def in_this_process(evidence: Evidence, findings: Sequence[Finding]) -> list[Fin
 
 def _pairs(evidence: Evidence) -> Iterator[_Pair]:
     row = tables.table("runtimes.toml")["mutex"]
-    for edge in evidence.graph.edges:
+    for edge in (edge for edge in evidence.graph.edges if edge.name.lower() == row["dll"]):
         importer, taken = evidence.graph.modules[edge.importer], evidence.graph.modules[edge.imported]
-        if edge.kind != "import" or importer.delayed or importer.image is None or edge.name.lower() != row["dll"]:
+        if edge.kind != "import" or importer.delayed or importer.image is None:
             continue
         version = _version(taken, evidence)
         if version is not None and list(version[:2]) < row["needs"] and _has_new_mutexes(importer.image, edge):

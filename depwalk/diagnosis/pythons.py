@@ -40,11 +40,11 @@ def older_python(evidence: Evidence) -> Iterable[Finding]:
     python = evidence.target.python
     if python is None:
         return
-    for edge in evidence.graph.edges:
+    for edge in evidence.graph.unresolved:
         importer, exporter = evidence.graph.modules[edge.importer], evidence.graph.modules[edge.imported]
         build = build_of_dll(exporter.name)
         own = build is not None and _fits(build, python)
-        if own and edge.unresolved and edge.kind in ("import", "forward") and not importer.delayed:
+        if own and edge.kind in ("import", "forward") and not importer.delayed:
             yield _older(edge, importer, exporter, python, evidence)
 
 

@@ -215,11 +215,11 @@ def _directories(evidence: Evidence) -> list[str]:
     return [path for path, _ in around.dll_directories()] if around else []
 
 
-def _files(directory: str) -> list[str]:
+def _files(directory: str) -> Sequence[str]:
     try:
         return files.names(directory)
     except OSError:
-        return []
+        return ()
 
 
 # ---- remedies ----------------------------------------------------------------------------------------------------

@@ -201,14 +201,32 @@ def _forwarder(module: Module, evidence: Evidence) -> Module | None:
 
 def missing_system_function(evidence: Evidence) -> Iterable[Finding]:
     """`windows-too-old` by function: a DLL of Windows lacks a function that later versions have."""
-    for edge in evidence.graph.edges:
-        importer, exporter = evidence.graph.modules[edge.importer], evidence.graph.modules[edge.imported]
+    modules, target = evidence.graph.modules, evidence.target
+    later = {module.id for module in modules if module.image is not None and _may_need_later(module.image, target)}
+    for edge in evidence.graph.edges if later else evidence.graph.unresolved:
+        importer, exporter = modules[edge.importer], modules[edge.imported]
         if exporter.status != "system" or edge.kind == "delay" or importer.delayed:
             continue
         if exporter.image is not None:
             yield from _not_exported(edge, importer, exporter, evidence)
-        else:
+        elif edge.importer in later:
             yield from _too_new(edge, importer, exporter, evidence)
+
+
+def _may_need_later(image: Image, target: Target) -> bool:
+    """Whether a file imports a function by a name that some DLL of a later Windows is known to have got it by."""
+    key = _may_need_later, target.windows.version
+    if key not in image.file.asked:
+        later = _later_functions(target.windows.version)
+        listed = (found for found in image.imports if _is_listed(found.dll))
+        image.file.asked[key] = any(not later.isdisjoint(image.names(found)) for found in listed)
+    answer: bool = image.file.asked[key]
+    return answer
+
+
+def _is_listed(dll: str) -> bool:
+    """Whether the table may have functions of what is imported by a name: that of an API set's host is not known."""
+    return is_api_set(dll) or "." not in dll or bool(_listed_names(dll, dll))
 
 
 def _not_exported(edge: Edge, importer: Module, exporter: Module, evidence: Evidence) -> Iterable[Finding]:
@@ -430,6 +448,13 @@ def _functions() -> Mapping[str, Mapping[str, str]]:
 def _functions_of(dlls: tuple[str, ...]) -> Mapping[str, str]:
     """Function -> id of the first release that has it, in the first of some DLLs that the table knows it of."""
     return {function: release for dll in reversed(dlls) for function, release in _functions()[dll].items()}
+
+
+@cache
+def _later_functions(version: tuple[int, int, int]) -> frozenset[str]:
+    """The functions that some DLL has got since a Windows."""
+    later = {name for name, row in _releases().items() if tuple(row["version"]) > version}
+    return frozenset(name for listed in _functions().values() for name, release in listed.items() if release in later)
 
 
 @cache

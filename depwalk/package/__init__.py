@@ -19,7 +19,7 @@ from depwalk.package.places import Finder, extensions_below, standard_modules
 from depwalk.package.run import Added, Preload, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["Added", "Extension", "Found", "Package", "PackageNotFound", "Preload", "directories_for", "find"]
 
@@ -327,15 +327,16 @@ def _package_of(site: str, folders: list[str]) -> str:
     return ".".join(folders[: len(packages)])
 
 
-def _names(directory: str) -> list[str]:
+def _names(directory: str) -> tuple[str, ...]:
     try:
         return files.names(directory)
     except OSError:
-        return []
+        return ()
 
 
-def _distributions(site: str) -> Iterable[str]:
-    return (name for name in _names(site) if name.endswith(".dist-info"))
+@files.remembered
+def _distributions(site: str) -> tuple[str, ...]:
+    return tuple(name for name in _names(site) if name.endswith(".dist-info"))
 
 
 def _conventions(run: Run, package: str) -> list[Added]:
@@ -344,16 +345,21 @@ def _conventions(run: Run, package: str) -> list[Added]:
     Where a source names it, that is followed instead, unless what it adds could not be told.
     """
     found = []
-    for site in run.sites:
-        for name in (name for name in _names(site) if name.lower().endswith(".libs")):
-            directory = os.path.join(site, name)
-            if not files.is_directory(directory):
-                continue
-            known = any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in run.added)
-            told = name.lower() in run.mentioned and not run.unknown_directory
-            if not known and not told and _belongs(site, name[: -len(".libs")], package):
-                found.append(Added(directory, f"convention: {name}", ""))
+    for directory in (directory for site in run.sites for directory in _libs_of(site, package)):
+        name = os.path.basename(directory)
+        known = any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in run.added)
+        told = name.lower() in run.mentioned and not run.unknown_directory
+        if not known and not told:
+            found.append(Added(directory, f"convention: {name}", ""))
     return found
+
+
+@files.remembered
+def _libs_of(site: str, package: str) -> tuple[str, ...]:
+    """The directories `NAME.libs` of a site that are of a package, or of the distribution that brings it."""
+    names = (name for name in _names(site) if name.lower().endswith(".libs"))
+    own = (os.path.join(site, name) for name in names if _belongs(site, name[: -len(".libs")], package))
+    return tuple(directory for directory in own if files.is_directory(directory))
 
 
 def _belongs(site: str, distribution: str, package: str) -> bool:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from depwalk import files
 from depwalk.tables import table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PLATFORMS = {"x64": "win_amd64", "x86": "win32", "arm64": "win_arm64"}
 _FOREIGN = (".so", ".dylib")
@@ -48,17 +53,16 @@ class Finder:
     def __init__(self, minor: int | None, architecture: str | None) -> None:
         self._minor = minor
         self._platform = _PLATFORMS.get(architecture or "", "")
-        self._listings: dict[str, dict[str, list[str]]] = {}
 
     def look(self, directories: tuple[str, ...], name: str) -> Place | None:
         """The module `name` in these directories: a package, before an extension, before a source."""
         namespace = []
         foreign = None
         for directory in directories:
-            names = self._listing(directory).get(name, [])
+            names = _by_stem(directory).get(name, [])
             if name in names and files.is_directory(os.path.join(directory, name)):
                 path = os.path.join(directory, name)
-                if "__init__.py" in self._listing(path).get("__init__", []):
+                if "__init__.py" in _by_stem(path).get("__init__", []):
                     return Place("package", os.path.join(path, "__init__.py"), (path,))
                 namespace.append(path)
             best = self.best([one for one in names if one.lower().endswith(".pyd")])
@@ -83,18 +87,15 @@ class Finder:
         same_python = tag.group(1) == f"cp3{self._minor}" or self._minor is None
         return (0 if same_python and same_platform else 2 if same_python else 3, name)
 
-    def _listing(self, directory: str) -> dict[str, list[str]]:
-        """File names by what stands before the first dot."""
-        if directory not in self._listings:
-            found: dict[str, list[str]] = {}
-            try:
-                names = files.names(directory)
-            except OSError:
-                names = []
-            for name in names:
-                found.setdefault(name.partition(".")[0], []).append(name)
-            self._listings[directory] = found
-        return self._listings[directory]
+
+@files.remembered
+def _by_stem(directory: str) -> Mapping[str, list[str]]:
+    """The names in a directory, by what stands before the first dot."""
+    found: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError):
+        for name in files.names(directory):
+            found.setdefault(name.partition(".")[0], []).append(name)
+    return found
 
 
 def extensions_below(directory: str, finder: Finder, *, most: int = 1000) -> tuple[list[str], bool]:

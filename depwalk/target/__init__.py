@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from depwalk.target.python import Python
     from depwalk.target.windows import Windows
 
-__all__ = ["Directory", "Inferred", "Target"]
+__all__ = ["Directory", "Inferred", "Setting", "Target"]
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,22 @@ class Target:
     def system_directories(self) -> tuple[Directory, Directory, Directory]:
         """System32, System and the Windows directory, as the process sees them."""
         return self.windows.system_directories(self.architecture)
+
+
+class Setting:
+    """A target as a key, by what decides a question: two are equal if these parts are.
+
+    Of Windows and Python it is asked whether they are the same objects: each is made once.
+    """
+
+    __slots__ = ("_key", "target")
+
+    def __init__(self, target: Target, *parts: object) -> None:
+        self.target = target
+        self._key = id(target.windows), id(target.python), target.architecture, parts
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Setting) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)

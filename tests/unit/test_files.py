@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def test_a_directory_is_listed_once_while_a_question_is_answered(tmp_path: Path) -> None:
     with files.remembering():
-        assert files.names(str(tmp_path)) == []
+        assert files.names(str(tmp_path)) == ()
         (tmp_path / "late.dll").touch()
-        assert files.names(str(tmp_path)) == []
+        assert files.names(str(tmp_path)) == ()
 
 
 def test_the_next_question_looks_again(tmp_path: Path) -> None:
@@ -26,13 +26,13 @@ def test_the_next_question_looks_again(tmp_path: Path) -> None:
         files.names(str(tmp_path))
     (tmp_path / "late.dll").touch()
     with files.remembering():
-        assert files.names(str(tmp_path)) == ["late.dll"]
+        assert files.names(str(tmp_path)) == ("late.dll",)
 
 
 def test_nothing_is_remembered_between_questions(tmp_path: Path) -> None:
-    assert files.names(str(tmp_path)) == []
+    assert files.names(str(tmp_path)) == ()
     (tmp_path / "late.dll").touch()
-    assert files.names(str(tmp_path)) == ["late.dll"]
+    assert files.names(str(tmp_path)) == ("late.dll",)
 
 
 def test_a_question_within_another_ends_with_the_outer_one(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_question_within_another_ends_with_the_outer_one(tmp_path: Path) -> No
         with files.remembering():
             files.names(str(tmp_path))
         (tmp_path / "late.dll").touch()
-        assert files.names(str(tmp_path)) == []
+        assert files.names(str(tmp_path)) == ()
 
 
 def test_a_question_in_another_thread_keeps_what_is_remembered(tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_a_question_in_another_thread_keeps_what_is_remembered(tmp_path: Path) -
         thread.start()
         asked.wait(10)
     (tmp_path / "late.dll").touch()
-    assert files.names(str(tmp_path)) == []
+    assert files.names(str(tmp_path)) == ()
     answered.set()
     thread.join()
-    assert files.names(str(tmp_path)) == ["late.dll"]
+    assert files.names(str(tmp_path)) == ("late.dll",)
 
 
 def test_what_fails_is_tried_again(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from targets import searched, target
 
 from depwalk import image, search
 from depwalk.search import Process, Resolution, find
-from depwalk.target import Directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +101,7 @@ def test_conda_adds_its_own_directories_after_the_users(minor: int, folders: lis
     ],
 )
 def test_search_flags(flags: int, directories: list[str]) -> None:
-    rules = search.by_flags(target("10", "3.11", dll_dirs=["added"]), flags, Directory("here"))
+    rules = search.by_flags(target("10", "3.11", dll_dirs=["added"]), flags, "here")
     assert searched(rules) == BEFORE + directories
 
 
