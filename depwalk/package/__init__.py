@@ -27,6 +27,7 @@ __all__ = ["Added", "Extension", "Found", "Package", "PackageNotFound", "Preload
 _MOST_FILES = 1000
 _DEEPEST_IN_OTHERS = 2
 _MOST_TURNS = 2  # for different files of one package, each to where that is loaded
+_LONG = 100  # files: of packages within one another, those with a longer import are followed together
 _LONGEST_PTH = 65_536  # characters
 
 
@@ -159,14 +160,27 @@ class _ImportsOfPackage:
         self.python = prefix, minor, architecture
         self.run: Run | None = None
         self.turns = 0
+        self.is_long = False  # the import of a module of the package, or of one within it
+        top = package.partition(".")[0]
+        self.top = _imports_of(site, top, first, *self.python) if top != package else self
 
     def until(self, name: str, stop: str, wanted: Sequence[Sequence[str]]) -> Run:
         """The import of `name`, followed at least to where the module or file `stop` is loaded, or `wanted` found."""
+        whole = self.top.whole(stop) if self.top is not self and self.top.is_long else None
+        if whole is not None:
+            return whole
         while self.run is None or not self._is_enough(self.run, stop, wanted):
             last = self.turns >= _MOST_TURNS
             self.run = self._follow(self.package, "", ()) if last else self._follow(name, stop, wanted)
             self.turns += not (wanted and self.run.has(wanted))  # what is found soon may be looked for again
+            self.top.is_long = self.top.is_long or len(self.run.sources) > _LONG
         return self.run
+
+    def whole(self, stop: str) -> Run | None:
+        """The import of the package alone, which comes before all in it; None if there is more to learn of `stop`."""
+        if self.run is None or self.run.stopped:
+            self.run = self._follow(self.package, "", ())
+        return self.run if _is_reached(self.run, stop) or self.run.exhausted else None
 
     def _is_enough(self, run: Run, stop: str, wanted: Sequence[Sequence[str]]) -> bool:
         return not run.stopped or _is_reached(run, stop) or bool(wanted and run.has(wanted))

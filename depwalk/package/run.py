@@ -168,6 +168,11 @@ class Run:
         self._calls.clear()
         self._later.clear()
 
+    @property
+    def exhausted(self) -> bool:
+        """There are more files than may be read."""
+        return self._files > self.most_files
+
     def note(self, sentence: str) -> None:
         if sentence not in self.notes and len(self.notes) < 100:
             self.notes.append(sentence)
@@ -316,8 +321,8 @@ class Run:
 
     def _parse(self, module: Module) -> ast.Module | None:
         self._files += 1
-        self.complete = self.complete and self._files <= self.most_files
-        if self._files > self.most_files:
+        self.complete = self.complete and not self.exhausted
+        if self.exhausted:
             self.note(f"only the first {self.most_files} files were read")
             return None
         try:

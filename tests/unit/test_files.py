@@ -69,7 +69,7 @@ def test_what_fails_is_tried_again(tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             files.names(missing)
         os.mkdir(missing)
-        assert files.names(missing) == []
+        assert files.names(missing) == ()
 
 
 def test_two_paths_of_one_file_are_the_same(tmp_path: Path) -> None:
