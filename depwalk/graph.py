@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from depwalk import files, search, side_by_side, tables
 from depwalk.search import Order, Process, Resolution, Rule, Status, Tried
 from depwalk.target import Directory, Setting
-from depwalk.target.api_sets import is_api_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -127,6 +126,7 @@ class _Walk:
     def __init__(self, path: str, image: Image | None, target: Target, rules: Order | None = None) -> None:
         self.process = Process(target)
         self.target = target
+        self.setting = Setting(target)
         self.rules = rules or (search.order(target, path, image) if image else search.by_name(target))
         self.delayed = search.delayed_order(target, path)
         self.modules: list[Module] = []
@@ -137,7 +137,7 @@ class _Walk:
         self.forwards: dict[tuple[int, int], int] = {}
         self.complete = True
         self.loaded_alone: dict[str, Order] = {}  # by path
-        self.known: dict[tuple[str, str, int], int] = {}  # modules that a name stands for from now on: see _imported
+        self.known: dict[tuple[object, int], int] = {}  # what a name stands for from now on: see _imported
         self._preload()
         if image is None:
             self._module(Resolution(path, "found"), 0, self.rules, delayed=False)
@@ -247,24 +247,36 @@ class _Walk:
             target = self._module(found, module.depth + 1, rules, delayed=module.delayed)
             self.edges.append(Edge(module.id, target, "clr", "mscoree.dll", 0))
             return
-        for imported in image.imports:
-            if imported.kind == "delay":
-                self.later.append((module, imported))
-            elif not imported.skipped:
-                target = self._imported(imported.dll, module, own, rules, redirection.dlls)
-                self._connect(module, imported, target, rules, delayed=module.delayed)
+        self.later += [(module, imported) for imported in image.imports if imported.kind == "delay"]
+        usual = own is rules and not redirection.dlls
+        for imported, wanted in self._wanted(module.name, image):
+            known = self.known.get((wanted, id(rules))) if usual else None
+            target = known if known is not None else self._imported(wanted, module, own, rules, redirection.dlls)
+            self._connect(module, imported, target, rules, delayed=module.delayed)
 
-    def _imported(self, dll: str, module: Module, own: Order, rules: Order, redirected: Mapping[str, str]) -> int:
-        """The module that an import stands for: one that is loaded by now is the same for all with the same rules."""
-        key = dll, module.name if is_api_set(dll) else "", id(rules)
-        usual = own is rules and not redirected
-        if usual and key in self.known:
-            return self.known[key]
-        found = search.find(dll, module.name, own, self.process, redirected)
+    def _wanted(self, name: str, image: Image) -> list[tuple[Import, str | Resolution]]:
+        """What is searched for, for each import of a module that is resolved at load. Each tree asks it again."""
+        key = _Walk._wanted, self.setting, name
+        if key not in image.file.asked:
+            image.file.asked[key] = [
+                (imported, search.wanted_for(imported.dll, name, self.target))
+                for imported in image.imports
+                if imported.kind == "import" and not imported.skipped
+            ]
+        found: list[tuple[Import, str | Resolution]] = image.file.asked[key]
+        return found
+
+    def _imported(
+        self, wanted: str | Resolution, module: Module, own: Order, rules: Order, redirected: Mapping[str, str]
+    ) -> int:
+        """The module that an import stands for; one that is loaded by now is the same for all with the same rules."""
+        if isinstance(wanted, Resolution):
+            return self._module(wanted, module.depth + 1, rules, delayed=module.delayed)
+        found = search.find_wanted(wanted, own, self.process, redirected)
         target = self._module(found, module.depth + 1, rules, delayed=module.delayed)
-        loaded = self.process.loaded.get(found.name.lower())
-        if usual and loaded is not None and loaded.path == found.path:
-            self.known[key] = target
+        loaded = self.process.loaded.get(wanted.lower())
+        if own is rules and not redirected and loaded is not None and loaded.path == found.path:
+            self.known[wanted, id(rules)] = target
         return target
 
     def _expand_delayed(self, module: Module, imported: Import) -> None:

@@ -232,15 +232,22 @@ def find(
     name: str, importer: str, rules: Order, process: Process, redirected: Mapping[str, str] | None = None
 ) -> Resolution:
     """Search for a name that `importer` (a base name) asks for; `redirected` is what its manifest redirects."""
-    wanted = _normalise(name)
+    if rules and rules[0].step != "api-set":
+        return find_wanted(_normalise(name), rules, process, redirected)
+    wanted = wanted_for(name, importer, process.target)
+    return find_wanted(wanted, rules, process, redirected) if isinstance(wanted, str) else wanted
+
+
+def wanted_for(name: str, importer: str, target: Target) -> str | Resolution:
+    """The file that is searched for, after API sets, or the end of the search."""
+    return _api_set_host(_normalise(name), importer, target)
+
+
+def find_wanted(wanted: str, rules: Order, process: Process, redirected: Mapping[str, str] | None = None) -> Resolution:
+    """Search for what `wanted_for` answers."""
     wrong: Resolution | None = None
     for rule in rules:
-        if rule.step == "api-set":
-            host = _api_set_host(wanted, importer, process.target)
-            if isinstance(host, Resolution):
-                return host
-            wanted = host
-        elif rule.step == "side-by-side":
+        if rule.step == "side-by-side":
             path = redirected.get(base_name(wanted).lower()) if redirected else None
             redirection = _candidate(wanted, path, rule, process) if path else None
             if redirection is not None and redirection.status != "wrong-architecture":
