@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from depwalk.wheel import Distribution
 
 
+_MOST_TURNS = 5  # of looking what a package's source adds for DLLs that came into the tree by what it added before
+
+
 @dataclass(frozen=True)
 class Result:
     """The answer for one file, or for one import or program: then `imported` tells of it."""
@@ -92,15 +95,12 @@ def diagnose(
     started = time.perf_counter()
     name = os.fspath(path)
     file = image.read(name)
-    read: tuple[str, ...] = ()
     chosen = target(file)
-    walked = graph.walk(name, file, chosen) if site is not None else None
-    wanted = _could_be_added(walked, site, chosen) if walked is not None and site is not None else ()
-    if walked is None or wanted is not None:
-        imported, read = _as_imported(name, chosen, reached, wanted or ())
-        if walked is None or imported != chosen:
-            walked = graph.walk(name, file, imported)
-        chosen = imported
+    if site is None:
+        chosen, read = _as_imported(name, chosen, reached)
+        walked = graph.walk(name, file, chosen)
+    else:
+        walked, chosen, read = _walked_as_wanted(name, file, chosen, reached, site)
     evidence = diagnosis.Evidence(walked, chosen, python.built_for(file), wheel.distribution_of(name))
     if load and loader.can_load(name, chosen):
         try:
@@ -236,6 +236,28 @@ def _evidence_of(path: str, trace: ImportTrace, target: Target) -> diagnosis.Evi
     walked = graph.walk(path, file, target)
     found = wheel.distribution_of(path)
     return diagnosis.Evidence(walked, target, python.built_for(file), found, load=trace.load, imported=trace)
+
+
+def _walked_as_wanted(
+    name: str, file: Image, target: Target, reached: Extension | None, site: Mapping[str, Collection[str]]
+) -> tuple[Graph, Target, tuple[str, ...]]:
+    """The tree, the target, and the source that was read: no more than what decides about the DLLs of the tree.
+
+    A directory that is added may bring DLLs into the tree that need others: then it is asked for these, too.
+    """
+    walked = graph.walk(name, file, target)
+    read: tuple[str, ...] = ()
+    wanted: tuple[tuple[str, ...], ...] = ()
+    for _ in range(_MOST_TURNS):
+        more = _could_be_added(walked, site, target)
+        if more is None or (wanted and set(more) <= set(wanted)):
+            break
+        wanted = tuple(dict.fromkeys((*wanted, *more)))
+        imported, read = _as_imported(name, target, reached, wanted)
+        if imported == target:
+            break
+        target, walked = imported, graph.walk(name, file, imported)
+    return walked, target, read
 
 
 def _could_be_added(

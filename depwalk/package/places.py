@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from depwalk import files
 from depwalk.tables import table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _PLATFORMS = {"x64": "win_amd64", "x86": "win32", "arm64": "win_arm64"}
 _FOREIGN = (".so", ".dylib")
@@ -45,6 +45,30 @@ def standard_modules() -> frozenset[str]:
 def former_modules() -> frozenset[str]:
     """The top-level modules that came with an older Python."""
     return frozenset(name for names in table("package_former.toml").values() for name in names)
+
+
+@cache
+def loaders() -> Mapping[str, Sequence[str]]:
+    """Modules that load the DLLs of other packages -> patterns of the directories below a site that have these."""
+    return {name: row["directories"] for name, row in table("package_loaders.toml").items()}
+
+
+@files.remembered
+def matching(site: str, pattern: str) -> tuple[str, ...]:
+    """The directories below a site that match a pattern, in which * is any one name."""
+    found = [site]
+    for part in pattern.split("/"):
+        below = (os.path.join(one, name) for one in found for name in names_in(one) if fnmatchcase(name.lower(), part))
+        found = [directory for directory in below if files.is_directory(directory)]
+    return tuple(found)
+
+
+def names_in(directory: str) -> tuple[str, ...]:
+    """The entries of a directory, sorted; none of one that cannot be listed."""
+    try:
+        return files.names(directory)
+    except OSError:
+        return ()
 
 
 class Finder:
@@ -92,9 +116,8 @@ class Finder:
 def _by_stem(directory: str) -> Mapping[str, list[str]]:
     """The names in a directory, by what stands before the first dot."""
     found: dict[str, list[str]] = {}
-    with contextlib.suppress(OSError):
-        for name in files.names(directory):
-            found.setdefault(name.partition(".")[0], []).append(name)
+    for name in names_in(directory):
+        found.setdefault(name.partition(".")[0], []).append(name)
     return found
 
 

@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from depwalk import files, image
@@ -30,7 +30,7 @@ from depwalk.package.evaluate import (
     merged,
     text,
 )
-from depwalk.package.places import Finder, Place, former_modules, standard_modules
+from depwalk.package.places import Finder, Place, former_modules, loaders, matching, standard_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -158,7 +158,7 @@ class Run:
         """What site.py runs of a .pth file."""
         module = Module(os.path.basename(file), file, names={"sitedir": (os.path.dirname(file),)})
         with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-            self._block(ast.parse(line).body, Scope(module.names, module))
+            self._block(_line_of(line).body, Scope(module.names, module))
 
     def forget(self) -> None:
         """Let go of the source, of which no more is asked; its objects refer to each other in circles."""
@@ -259,7 +259,9 @@ class Run:
 
     def _enter(self, module: Module, place: Place, source: str) -> None:
         is_other = module.name.partition(".")[0] != self._asked
-        if place.kind == "extension":
+        if module.name in loaders():
+            self._add_for_others(module.name, source)
+        elif place.kind == "extension":
             self._reach(module.name, place.path, source)
         elif place.kind == "foreign":
             self.foreign.append(place.path)
@@ -271,6 +273,12 @@ class Run:
             self._in_others += is_other
             self._run(module)
             self._in_others -= is_other
+
+    def _add_for_others(self, loader: str, source: str) -> None:
+        """Where a package finds the DLLs that it loads for others: as if it added these directories."""
+        found = (path for site in self.sites for pattern in loaders()[loader] for path in matching(site, pattern))
+        self.added += [Added(directory, loader, source) for directory in found if not self._is_added(directory)]
+        self._stop_if_enough()
 
     def _reach(self, name: str, path: str, source: str) -> None:
         if any(one.path == path for one in self.extensions):
@@ -657,9 +665,12 @@ class Run:
             self.note(f"{source} adds a directory that the source alone does not tell")
 
     def _note_added(self, directory: str, how: str, source: str) -> None:
-        if all(os.path.normcase(one.directory) != os.path.normcase(directory) for one in self.added):
+        if not self._is_added(directory):
             self.added.append(Added(directory, how, source))
             self._stop_if_enough()
+
+    def _is_added(self, directory: str) -> bool:
+        return any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in self.added)
 
     def _preload(self, values: Values, how: str, source: str) -> None:
         how = how.rpartition(".")[2] if "LoadLibrary" in how else how
@@ -774,6 +785,11 @@ class _Trees:
 
 
 _trees = _Trees()
+
+
+@lru_cache(maxsize=32)
+def _line_of(line: str) -> ast.Module:
+    return ast.parse(line)
 
 
 def _parsed(path: str) -> _Tree:

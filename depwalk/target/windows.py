@@ -186,7 +186,8 @@ def releases() -> list[dict[str, Any]]:
 @cache
 def _listed(table: str, absent: frozenset[str]) -> dict[str, str]:
     """Lower-case name -> name of the DLLs of an assumed Windows, less what its edition leaves out."""
-    return {name: name for name in tables.lines(table) if name not in absent}
+    unlisted = tables.table("windows.toml")["unlisted"]["names"]
+    return {name: name for name in (*tables.lines(table), *unlisted) if name not in absent}
 
 
 def _triple(numbers: Iterable[int]) -> tuple[int, int, int]:

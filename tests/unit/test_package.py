@@ -228,6 +228,19 @@ del _delvewheel_init_patch_0_0_14
 LOAD_ORDER = {"pkg.libs/.load-order-pkg-1.0": "b.dll\na.dll\n", "pkg.libs/a.dll": "", "pkg.libs/b.dll": ""}
 
 
+def test_cuda_pathfinder_finds_the_dlls_of_nvidias_wheels(tmp_path: Path) -> None:
+    files = dict.fromkeys(
+        ["cuda/pathfinder/__init__.py", "nvidia/cufft/bin/cufft64_11.dll", "nvidia/cufft/include/a.h"], ""
+    )
+    files["nvidia/cu13/bin/x86_64/cufft64_12.dll"] = ""
+    wanted = ["nvidia/cu13/bin", "nvidia/cufft/bin", "nvidia/cu13/bin/x86_64"]
+    assert added(tmp_path, "from cuda import pathfinder", files=files, minor=11) == wanted
+
+
+def test_without_cuda_pathfinder_nobody_looks_into_nvidias_wheels(tmp_path: Path) -> None:
+    assert added(tmp_path, "import nvidia", files={"nvidia/cufft/bin/cufft64_11.dll": ""}, minor=11) == []
+
+
 def test_delvewheel_adds_the_libs_directory(tmp_path: Path) -> None:
     assert added(tmp_path, DELVEWHEEL_OLD, files=LOAD_ORDER, minor=11) == ["pkg.libs"]
     assert preloads(tmp_path, DELVEWHEEL_OLD, LOAD_ORDER, minor=11) == []

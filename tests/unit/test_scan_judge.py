@@ -104,6 +104,14 @@ def test_what_a_package_adds_by_its_source_is_searched(tmp_path: Path) -> None:
     assert (row.verdict, sources(row)) == ("loads", [str(tmp_path / "demo" / "__init__.py")])
 
 
+def test_what_is_added_for_a_dll_that_only_an_added_directory_brings_is_searched(tmp_path: Path) -> None:
+    second = ADDS_LIB + "os.add_dll_directory(os.path.join(here, 'more'))\n"
+    lay(tmp_path, {"demo/__init__.py": second, f"demo/{EXT}": NEEDS})
+    lay(tmp_path, {"demo/lib/dep.dll": pe(exports=["f"], imports={"deeper.dll": ["g"]})})
+    lay(tmp_path, {"demo/more/deeper.dll": pe(exports=["g"])})
+    assert verdicts(tmp_path)[f"demo/{EXT}"] == "loads"
+
+
 def test_a_libs_directory_is_searched_by_convention(tmp_path: Path) -> None:
     lay(tmp_path / "site-packages", {"demo/__init__.py": "", f"demo/{EXT}": NEEDS, "demo.libs/dep.dll": DLL})
     assert verdicts(tmp_path / "site-packages")[f"demo/{EXT}"] == "loads"

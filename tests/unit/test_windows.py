@@ -68,6 +68,7 @@ def test_an_unknown_version_is_refused_in_one_line(name: str) -> None:
         ("10-core", "opengl32.dll", False),
         ("10-core", "mfplat.dll", False),
         ("10-core", "kernel32.dll", True),
+        ("7", "bthprops.cpl", True),
     ],
 )
 def test_what_is_in_system32(name: str, dll: str, there: bool) -> None:
