@@ -258,6 +258,10 @@ DW_API uint32_t dw_match(const dw_image *importer, const dw_symbol *symbols, uin
 /* Resources of one type (16 version, 24 manifest), every id and language. */
 DW_API uint32_t dw_resources(dw_image *image, uint32_t type, dw_resource *resources, uint32_t capacity);
 
+/* Texts of a section that are names of DLLs, up to and with ".dll", in bytes of ASCII or of UTF-16, behind which a zero
+ * stands: what the file may load by name. None in a section that is not there. */
+DW_API uint32_t dw_dll_names(const dw_image *image, uint32_t section, dw_text *names, uint32_t capacity);
+
 /* Raw answers of the processor: EAX, EBX, ECX, EDX. DW_NOT_HERE if it is no x86. */
 DW_API int32_t dw_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t registers[4]);
 

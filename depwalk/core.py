@@ -232,6 +232,12 @@ class File:
         lib.dw_sections(self.facts, found, count)
         return [(bytes(found[i].name), found[i].offset, found[i].raw_size) for i in range(count)]
 
+    def dll_names(self, section: int, most: int) -> list[bytes]:
+        """The texts of a section, by its number, that are names of DLLs: `most` of them, in ASCII or UTF-16."""
+        found = ffi.new("dw_text[]", most)
+        count = lib.dw_dll_names(self.facts, section, found, most)
+        return [self._text(offset, length) for offset, length in _rows(_TEXT, found, min(count, most))]
+
     def contained(self, sets: int) -> tuple[Any, list[Use]]:
         """Its dw_contents, and the use of each of the first `sets` instruction sets of data/isa.toml."""
         uses = ffi.new("dw_isa_use[]", sets)

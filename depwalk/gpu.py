@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
     from depwalk.suppliers import Supplier
     from depwalk.target import Target
 
-_TEXTS = (".rdata", ".data")  # sections in which compilers put texts
-_NAME = re.compile(r"[A-Za-z0-9_.+-]+$")
-_LONGEST = 64  # characters of a name
-_MOST = 10_000  # names in one file
+_TEXTS = (b".rdata", b".data")  # sections in which compilers put texts
+_MOST = 10_000  # names in one section
 _NAMES = "names of DLLs in its texts"
 
 
@@ -63,18 +60,10 @@ def names(file: Image) -> Sequence[str]:
 
 
 def _names(file: Image) -> set[str]:
-    told: set[str] = set()
-    for content in (file.section(name) for name in _TEXTS):
-        for coding, width in (("ascii", 1), ("utf-16-le", 2)):
-            ending = ".dll\0".encode(coding)
-            at = content.find(ending)
-            while at >= 0 and len(told) < _MOST:
-                before = content[at - width * min(_LONGEST, at // width) : at].decode(coding, "replace")
-                stem = _NAME.search(before)
-                if stem is not None:
-                    told.add(f"{stem[0]}.dll")
-                at = content.find(ending, at + 1)
-    return told
+    sections = [name.rstrip(b"\0") for name, _, _ in file.file.sections()]
+    numbers = [sections.index(name) for name in _TEXTS if name in sections]
+    texts = (text for number in numbers for text in file.file.dll_names(number, _MOST))
+    return {text.replace(b"\0", b"").decode("ascii") for text in texts}
 
 
 def _by_import(graph: Graph) -> Iterator[Need]:

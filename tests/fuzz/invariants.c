@@ -117,7 +117,7 @@ typedef struct list_call {
     uint32_t (*call)(const struct list_call *listing, dw_image *image, void *entries, uint32_t capacity);
     size_t entry_size;
     uint64_t most;          /* entries that a file of this size may hold */
-    uint32_t argument;      /* directory or resource type */
+    uint32_t argument;      /* directory, resource type or section */
     uint32_t symbol_count;
     const dw_symbol *symbols;
 } list_call;
@@ -159,6 +159,11 @@ static uint32_t call_export_names(const list_call *listing, dw_image *image, voi
 static uint32_t call_resources(const list_call *listing, dw_image *image, void *entries, uint32_t capacity)
 {
     return dw_resources(image, listing->argument, entries, capacity);
+}
+
+static uint32_t call_dll_names(const list_call *listing, dw_image *image, void *entries, uint32_t capacity)
+{
+    return dw_dll_names(image, listing->argument, entries, capacity);
 }
 
 static uint32_t call_match(const list_call *listing, dw_image *image, void *entries, uint32_t capacity)
@@ -287,6 +292,22 @@ static void check_sections(dw_image *image)
     uint32_t count;
     free(check_listing(&sections, image, &count));
     MUST(count == image->section_count);
+}
+
+/* A name of a DLL has a character and the ending, of one or two bytes each; there is none behind the last section. */
+static void check_dll_names(dw_image *image)
+{
+    for (uint32_t section = 0; section < image->section_count && section < 3; section++) {
+        list_call names = {call_dll_names, sizeof(dw_text), image->size / 6, section, 0, NULL};
+        uint32_t count;
+        dw_text *found = check_listing(&names, image, &count);
+        for (uint32_t i = 0; i < count; i++) {
+            MUST(found[i].length >= 5 && found[i].length <= 2 * 68);
+            MUST((uint64_t)found[i].offset + found[i].length <= image->size);
+        }
+        free(found);
+    }
+    MUST(dw_dll_names(image, image->section_count, NULL, 0) == 0);
 }
 
 /* ---- imports ---------------------------------------------------------------------------------------------------- */
@@ -505,6 +526,7 @@ static void check_directories(dw_image *image)
 {
     static const uint32_t types[] = {16, 24, 3, 0, UINT32_MAX};
     check_sections(image);
+    check_dll_names(image);
     check_imports(image, DW_DIRECTORY_IMPORT);
     check_imports(image, DW_DIRECTORY_DELAY_IMPORT);
     check_bound_imports(image);
