@@ -30,7 +30,8 @@ from setuptools.errors import CompileError
 HEADER = Path("csrc/depwalk.h")
 TABLES = sorted(HEADER.parent.glob("*_table.py"))  # each makes the header of its name
 DEPENDS = [*map(str, HEADER.parent.glob("*.h")), *map(str, TABLES)]
-EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c", "isa.c", "operands.c", "reach.c", "check.c"]
+EVERYWHERE = ["pe.c", "imports.c", "exports.c", "resources.c", "cpu.c", "isa.c", "operands.c", "reach.c"]
+EVERYWHERE += ["texts.c", "check.c"]
 WINDOWS = ["map_windows.c", "load_windows.c", "trace_windows.c", "check_windows.c", "machine_windows.c"]
 WINDOWS += ["freestanding_windows.c"]
 ELSEWHERE = ["map_other.c", "load_other.c", "trace_other.c", "check_other.c"]
