@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import files
@@ -21,6 +19,7 @@ _LARGEST, _MOST_LINES = 8 << 20, 200_000  # bytes and lines: the largest RECORDs
 _MOST_DIRECTORY_TEXT = 16 << 20  # characters: the names of directories grow with the square of their depth
 _SITES = ("Lib/site-packages", "site-packages")  # below a prefix, and below a user's own
 _PLATFORMS = {"win32": "x86", "win_amd64": "x64", "win_arm64": "arm64"}
+_FIRST_FIELD = re.compile(r'^(?:"([^"\n]*)|([^,\n]*))', re.MULTILINE)  # of a line of RECORD, without its quotes
 _TOP = re.compile(r"[/.]")  # behind the first part of a path in a site: numpy of numpy/core and of numpy.libs
 _PYTHON_TAG = re.compile(r"(?:cp|py)3(\d+)", re.ASCII)
 
@@ -100,14 +99,11 @@ def _owner(path: str) -> Owner | None:
 def listed_in(folder: str) -> tuple[frozenset[str], frozenset[str]]:
     """What the RECORD in a folder lists, in lower case: files, and directories that they lie in or below."""
     text = text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/")
-    lines = islice(io.StringIO(text), _MOST_LINES)
-    listed = frozenset(
-        line[1:].partition('"')[0] if line[:1] == '"' else line.rstrip("\n").partition(",")[0] for line in lines
-    )
+    listed = frozenset(quoted or plain for quoted, plain in _FIRST_FIELD.findall(text)[:_MOST_LINES])
     directories: set[str] = set()
     left = _MOST_DIRECTORY_TEXT
-    for name in listed:
-        directory = name.rpartition("/")[0]
+    for holding in {name.rpartition("/")[0] for name in listed}:
+        directory = holding
         while directory not in directories and left > 0:
             directories.add(directory)
             left -= len(directory)

@@ -143,27 +143,33 @@ def _directory(path: str, found: dict[str, Listed]) -> bool:
         folder = open_ones.pop()
         try:
             with os.scandir(core.extended_path(folder)) as entries:
-                # most of what there is are sources and data, which need not be looked at
-                kept = (entry for entry in entries if entry.name[-4:].lower() in _LOOKED_AT or _is_directory(entry))
-                names = sorted(kept, key=lambda entry: entry.name)
+                directories, others = _sorted(entries)
         except OSError as error:
             listed.unreadable.append((File(folder, unit, "dll", 0, 0), error.strerror or "it cannot be read"))
             continue
-        below = []
-        for entry in names:
-            ending = os.path.splitext(entry.name)[1].lower()
+        for entry in others:
             full = os.path.join(folder, entry.name)
-            if ending in KINDS and not _is_directory(entry):
-                _add(listed, full, entry)
-            elif ending == WHEEL and not _is_directory(entry):
+            if entry.name[-4:].lower() == WHEEL:
                 _wheel(full, found)
                 wheels += 1
-            elif _is_entered(entry.name, folder, unit) and entry.is_dir(follow_symlinks=False):
-                below.append(full)
-        open_ones += reversed(below)
+            else:
+                _add(listed, full, entry)
+        entered = [name for name in directories if _is_entered(name, folder, unit)]
+        open_ones += [os.path.join(folder, name) for name in reversed(entered)]
     if listed.files or listed.unreadable:
         found[os.path.normcase(unit.path)] = listed  # in place of single files of it
     return bool(listed.files or listed.unreadable or wheels)
+
+
+def _sorted(entries: Iterable[os.DirEntry[str]]) -> tuple[list[str], list[os.DirEntry[str]]]:
+    """The directories that are no links, and what may be judged: most of what there is are sources and data."""
+    directories, others = [], []
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            directories.append(entry.name)
+        elif os.path.splitext(entry.name)[1].lower() in _LOOKED_AT and not _is_directory(entry):
+            others.append(entry)
+    return sorted(directories), sorted(others, key=lambda entry: entry.name)
 
 
 def _is_directory(entry: os.DirEntry[str]) -> bool:

@@ -41,6 +41,10 @@ class Question:
     hashed: bool = False
     trees: bool = True  # rows shall have nodes and links
 
+    def shows_trees(self, unit: Unit) -> bool:
+        """Whether rows are made with them: what a wheel lacks is looked at again."""
+        return self.trees or unit.kind == "wheel"
+
 
 @dataclass
 class Judged:
@@ -138,9 +142,7 @@ def _row(
     except RecursionError:
         return Row(file, case, None, reason="it is nested too deeply to be judged", unreadable=True), None
     verdict = "unknown" if _depends_on_who_loads_it(found, file, site or {}) else found.verdict
-    shown = (
-        found.graph if question.trees or file.unit.kind == "wheel" else None
-    )  # what a wheel lacks is looked at again
+    shown = found.graph if question.shows_trees(file.unit) else None
     nodes = tuple(map(_node, shown.modules)) if shown else ()
     links = tuple(map(_link, shown.edges)) if shown else ()
     row = Row(
@@ -242,8 +244,9 @@ def _part(module: Module, graph: Graph, file: File, case: Case, question: Questi
     """The row of a DLL in the tree of a file, with what it needs itself."""
     assert module.path is not None
     assert module.image is not None
-    edges = graph.needs(module)
-    nodes = [module, *(graph.modules[edge.imported] for edge in edges)]
+    shown = [module] if question.shows_trees(file.unit) else []
+    edges = graph.needs(module) if shown else []
+    nodes = [*shown, *(graph.modules[edge.imported] for edge in edges)]
     own = File(module.path, file.unit, "dll", module.image.size, 0)
     return Row(
         _described(own, module.image, hashed=question.hashed),

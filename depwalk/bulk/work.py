@@ -54,7 +54,7 @@ def do(task: Task, question: Question) -> Judged:
             return Judged(unread(_first_of(task), reason, question))
         first, second = (do(half, question) for half in halves)
         return Judged(first.rows + second.rows, {**first.parts, **second.parts})
-    if not question.trees:  # they are most of what a process sends to another one
+    if not question.trees and task.unit.kind == "wheel":  # they are most of what a process sends to another one
         found.rows = [replace(row, nodes=(), links=()) for row in found.rows]
         found.parts = {key: replace(part, nodes=(), links=()) for key, part in found.parts.items()}
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import tables
@@ -42,6 +42,7 @@ class ApiSets:
         return {name.rpartition("-")[0]: entry for name, entry in self.hosts.items()}
 
 
+@lru_cache(maxsize=65536)
 def is_api_set(name: str) -> bool:
     """Whether the loader looks a name up in its API-set map: it does so for these prefixes (windows-loader 1.1)."""
     return name.lower().startswith(_PREFIXES) and "\\" not in name and "/" not in name

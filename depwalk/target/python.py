@@ -7,7 +7,7 @@ import re
 import struct
 import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from depwalk import image, tables
@@ -195,6 +195,7 @@ def built_for(file: Image) -> Build | None:
     return builds[0] if builds else None
 
 
+@lru_cache(maxsize=65536)
 def build_of_dll(name: str) -> Build | None:
     """The build that a Python DLL belongs to: "python37.dll", "python3.dll", "python313t_d.dll". None if it is none."""
     match = _DLL.fullmatch(name)
