@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path.home() / ".cache" / "depwalk-ci"  # where ci/run.py keeps what it downloads
 SETS = {"DEPWALK_PATIENTS": "patients", "DEPWALK_SITE": "site", "DEPWALK_JUDGED": "judged"}
 BESIDE = "site-processors"  # beside the site
+ENVIRONMENT = CACHE / "environment"
 
 
 # ---- the files

@@ -1,6 +1,7 @@
 """What a scan costs: `python -m depwalk scan`, beside LIEF, pefile and delvewheel, on real files.
 
-    python bench/scan.py [b c d e f g] [--dir DIR]... [--rounds N] [--json FILE] [--write docs/performance.md]
+    python bench/scan.py [b c d e f g] [--environment] [--dir DIR]... [--rounds N] [--json FILE]
+                         [--write docs/performance.md]
 
     b  the whole command, beside others that only parse, or only open, the same files
     c  the second scan into the same database
@@ -9,8 +10,8 @@
     f  delvewheel show, wheel by wheel, and what it says differently
     g  where the time goes (not on Windows)
 
-All of them without a name. What reading alone costs is in read_symbols.py. DIR is by default what `ci/run.py` has
-unpacked. Every command is a new process; the files are in the system's cache; commands take turns, round by round.
+All of them without a name. What reading alone costs is in read_symbols.py. DIR is by default what `ci/run.py test` has
+unpacked, with --environment what `ci/run.py environment` has installed: its tables have a place of their own. Every command is a new process; the files are in the system's cache; commands take turns, round by round.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def setting_of(options: argparse.Namespace, scratch: Path) -> scanning.Setting:
     from depwalk.bulk import work
     from depwalk.bulk.collect import collect
 
-    directories = options.dir or [str(path) for path in common.sets()]
+    usual = [common.ENVIRONMENT] if options.environment else common.sets()
+    directories = options.dir or [str(path) for path in usual]
     files = [file.path for listed in collect(directories) for file in listed.files]
     wheels = sorted(Path(options.wheels).glob("*.whl")) if options.wheels else _usual_wheels()
     return scanning.Setting(
@@ -92,6 +94,7 @@ def write(page: Path, key: str, part: scanning.Part) -> None:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="What a scan costs.")
     parser.add_argument("parts", metavar="PART", nargs="*", help="b, c, d, e, f or g (default: all)")
+    parser.add_argument("--environment", action="store_true", help="scan a whole, large environment")
     parser.add_argument("--dir", metavar="DIR", action="append", help="scan this (repeatable)")
     parser.add_argument("--rounds", metavar="N", type=int, default=5)
     parser.add_argument("--scratch", metavar="DIR", help="where environments are made (default: the system's)")
@@ -127,7 +130,7 @@ def main() -> int:
                 flush=True,
             )
             if options.write and part.tables:
-                write(options.write, key, part)
+                write(options.write, f"{key}-environment" if options.environment else key, part)
             if options.json:
                 Path(options.json).write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
     return 0

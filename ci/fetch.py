@@ -50,6 +50,7 @@ JUDGED_WHEELS = (
 COMPILED_WHEELS = ("mini_racer-0.12.4-py3-none-win_amd64.whl",)
 JUDGED_FILES = (".dll", ".pyd", ".exe", ".py")
 SITES = ("site", "site-numpy2", "site-broken")  # each has its pins
+ENVIRONMENT = "environment"  # a whole site-packages for machine learning, which bench/scan.py measures
 SITE_PROCESSORS = "site-processors"  # large, and only for the comparison with other processors: see processors.py
 
 
@@ -96,14 +97,14 @@ def install_windows_packages(
     run_logged([host_python, *pip_install(), *target, *tags, *requirements], log)
 
 
-def prepare_site(host_python: Path, name: str) -> Path:
+def prepare_site(host_python: Path, name: str, duration: str = "half a minute") -> Path:
     """Make one of the directories of real packages that tests diagnose, for CPython 3.11 on Windows x64."""
 
     def build(directory: Path) -> None:
         install_windows_packages(host_python, "win_amd64", directory, f"{name}.txt", "--no-compile")
 
     pins = (PINS / f"{name}.txt").read_text()
-    return step(CACHE / name, f"real packages: {name}", "half a minute", [pins], build)
+    return step(CACHE / name, f"real packages: {name}", duration, [pins], build)
 
 
 def prepare_sites(host_python: Path) -> None:

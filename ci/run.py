@@ -147,6 +147,7 @@ def main() -> int:
     commands.add_parser(
         "processors", allow_abbrev=False, help="compare predictions for old processors with real loads on them"
     )
+    commands.add_parser("environment", help="install the large environment that bench/scan.py measures: 10 GB of disk")
     commands.add_parser("frozen", help="pack the example product with PyInstaller, and start it with a DLL missing")
     python = commands.add_parser("python", allow_abbrev=False, help="run a Windows Python of the bed")
     python.add_argument("--arch", choices=sorted(bed.ARCHITECTURES), default="x64")
@@ -161,7 +162,7 @@ def main() -> int:
         return cases.main()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the bed is closed
     try:
-        on_host = options.command in ("instructions", "matrix", "site") or (
+        on_host = options.command in ("environment", "instructions", "matrix", "site") or (
             options.command in ("test", "wheels") and options.host
         )
         needs_bed = not ON_WINDOWS and not on_host
@@ -187,6 +188,7 @@ def main() -> int:
                 "agreement": lambda: agreement_command(rest),
                 "instructions": lambda: instructions_command(rest),
                 "processors": lambda: processors_command(rest),
+                "environment": environment_command,
                 "frozen": frozen_command,
                 "python": lambda: python_command(rest, options.arch, options.cpu),
             }
@@ -207,6 +209,12 @@ def enter_namespace() -> None:
     environment = os.environ | {IN_NAMESPACE: "1"}
     script = str(Path(__file__).resolve())
     os.execvpe("unshare", [*command, script, *sys.argv[1:]], environment)
+
+
+def environment_command() -> int:
+    """Install the large environment, and say where it is."""
+    say(str(fetch.prepare_site(fetch.host_environment(), fetch.ENVIRONMENT, "10 minutes")))
+    return 0
 
 
 def bed_command() -> int:

@@ -359,6 +359,8 @@ def _defects(file: core.File) -> Iterable[Defect]:
 
 def _dll_name(name: bytes) -> str:
     """A DLL name in an import table is in the process's ANSI code page (windows-loader 1.1, step 0)."""
+    if name.isascii():
+        return name.decode("ascii")
     try:
         return name.decode("mbcs" if os.name == "nt" else "cp1252")
     except UnicodeDecodeError:
