@@ -11,7 +11,8 @@
     g  where the time goes (not on Windows)
 
 All of them without a name. What reading alone costs is in read_symbols.py. DIR is by default what `ci/run.py test` has
-unpacked, with --environment what `ci/run.py environment` has installed: its tables have a place of their own. Every command is a new process; the files are in the system's cache; commands take turns, round by round.
+unpacked, with --environment what `ci/run.py environment` has installed: its tables have a place of their own. Every
+command is a new process; the files are in the system's cache; commands take turns, round by round.
 """
 
 from __future__ import annotations
