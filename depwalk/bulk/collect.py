@@ -167,7 +167,7 @@ def _sorted(entries: Iterable[os.DirEntry[str]]) -> tuple[list[str], list[os.Dir
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             directories.append(entry.name)
-        elif os.path.splitext(entry.name)[1].lower() in _LOOKED_AT and not _is_directory(entry):
+        elif entry.name[-4:].lower() in _LOOKED_AT and entry.name[:-4] and not _is_directory(entry):
             others.append(entry)
     return sorted(directories), sorted(others, key=lambda entry: entry.name)
 

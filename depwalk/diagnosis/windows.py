@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from depwalk import tables, wheel
 from depwalk.finding import Finding, Remedy
-from depwalk.target import windows
+from depwalk.target import Setting, windows
 from depwalk.target.api_sets import is_api_set, is_named_as_one
 from depwalk.target.python import build_of_dll
 
@@ -214,19 +214,22 @@ def missing_system_function(evidence: Evidence) -> Iterable[Finding]:
 
 
 def _may_need_later(image: Image, target: Target) -> bool:
-    """Whether a file imports a function by a name that some DLL of a later Windows is known to have got it by."""
-    key = _may_need_later, target.windows.version
+    """Whether a file imports a function by a name that its DLL is known to have got with a later Windows."""
+    key = _may_need_later, Setting(target)
     if key not in image.file.asked:
-        later = _later_functions(target.windows.version)
-        listed = (found for found in image.imports if _is_listed(found.dll))
-        image.file.asked[key] = any(not later.isdisjoint(image.names(found)) for found in listed)
+        image.file.asked[key] = any(
+            later and not later.isdisjoint(image.names(found))
+            for found in image.imports
+            for later in [_later_functions(_exporter(found.dll, target), found.dll, target.windows.version)]
+        )
     answer: bool = image.file.asked[key]
     return answer
 
 
-def _is_listed(dll: str) -> bool:
-    """Whether the table may have functions of what is imported by a name: that of an API set's host is not known."""
-    return is_api_set(dll) or "." not in dll or bool(_listed_names(dll, dll))
+def _exporter(dll: str, target: Target) -> str:
+    """The DLL of Windows that is meant by a name."""
+    host = target.windows.api_sets.host(dll, "") if is_api_set(dll) else None
+    return host or (dll if "." in dll else f"{dll}.dll")
 
 
 def _not_exported(edge: Edge, importer: Module, exporter: Module, evidence: Evidence) -> Iterable[Finding]:
@@ -450,11 +453,12 @@ def _functions_of(dlls: tuple[str, ...]) -> Mapping[str, str]:
     return {function: release for dll in reversed(dlls) for function, release in _functions()[dll].items()}
 
 
-@cache
-def _later_functions(version: tuple[int, int, int]) -> frozenset[str]:
-    """The functions that some DLL has got since a Windows."""
+@lru_cache(maxsize=4096)
+def _later_functions(exporter: str, written: str, version: tuple[int, int, int]) -> frozenset[str]:
+    """The functions that a DLL, imported by the name `written`, has got since a Windows."""
+    known = _functions_of(_listed_names(written, exporter))
     later = {name for name, row in _releases().items() if tuple(row["version"]) > version}
-    return frozenset(name for listed in _functions().values() for name, release in listed.items() if release in later)
+    return frozenset(name for name, release in known.items() if release in later)
 
 
 @cache
@@ -477,7 +481,8 @@ def _function_release(written: str, exporter: str, symbol: str) -> Mapping[str, 
 
 def _names_of(written: str, exporter: str) -> tuple[str, ...]:
     """Where a function may be found in the table; documentation files kernelbase's functions under kernel32."""
-    of_kernel32 = exporter.lower() == "kernelbase.dll" or is_api_set(written)
+    is_runtime = exporter.lower() == "ucrtbase.dll"
+    of_kernel32 = exporter.lower() == "kernelbase.dll" or (is_api_set(written) and not is_runtime)
     return written.lower(), exporter.lower(), *(["kernel32.dll"] if of_kernel32 else [])
 
 
