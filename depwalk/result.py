@@ -250,9 +250,9 @@ def _walked_as_wanted(
     wanted: tuple[tuple[str, ...], ...] = ()
     for _ in range(_MOST_TURNS):
         more = _could_be_added(walked, site, target)
-        if more is None or (wanted and set(more) <= set(wanted)):
+        if more is None or (more and set(more) <= set(wanted)):
             break
-        wanted = tuple(dict.fromkeys((*wanted, *more)))
+        wanted = tuple(dict.fromkeys((*wanted, *more))) if more else ()  # (): for anything
         imported, read = _as_imported(name, target, reached, wanted)
         if imported == target:
             break
