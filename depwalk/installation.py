@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -60,21 +58,25 @@ def _inspect(folder: str, to_hash: list[str], extra: list[str]) -> Installation:
     distribution, site = wheel.read(folder), os.path.dirname(folder)
     others = _others(folder)
     comparable = not others and distribution.installer != "conda"
-    found = _compared(folder, site, frozenset(map(os.path.normcase, to_hash))) if comparable else []
+    hashed = frozenset(map(os.path.normcase, to_hash))
+    absent, changed = _differences(folder, site, hashed) if comparable else ((), ())
     return Installation(
         distribution,
         site,
-        absent=tuple(row.path for row, differs in found if differs is None),
-        changed=tuple((row.path, differs) for row, differs in found if differs),
+        absent=absent,
+        changed=changed,
         extra=tuple(path for path in extra if path.lower().endswith(_ENDINGS)),
         others=others,
     )
 
 
 @files.remembered
-def _compared(folder: str, site: str, hashed: frozenset[str]) -> list[tuple[_Row, str | None]]:
-    """The binaries in RECORD, and how each differs from what is there: see _difference."""
-    return [(row, _difference(row, hashed=os.path.normcase(row.path) in hashed)) for row in _rows(folder, site)]
+def _differences(folder: str, site: str, hashed: frozenset[str]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The binaries in RECORD that are not there, and those that are not as it says: see Installation."""
+    listed = _rows(folder, site)
+    found = [(row.path, _difference(row, hashed=os.path.normcase(row.path) in hashed)) for row in listed]
+    absent = tuple(path for path, differs in found if differs is None)
+    return absent, tuple((path, differs) for path, differs in found if differs)
 
 
 def _rows(folder: str, site: str) -> Iterator[_Row]:
@@ -107,6 +109,9 @@ def _difference(row: _Row, *, hashed: bool) -> str | None:
 
 def _sha256(path: str) -> str:
     """As RECORD writes it; empty for a file that cannot be read."""
+    import base64
+    import hashlib
+
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:

@@ -70,6 +70,8 @@ def install(tmp_path: Path, name: str, version: str, *files: str, installer: str
         ("nvrtc-builtins64_118.dll", "cuda", ""),
         ("nppig64_11.dll", "cuda", "11"),
         ("cudnn64_7.dll", "cudnn", "7"),
+        ("cuTENSOR.dll", "cutensor", ""),
+        ("cusparseLt.dll", "cusparselt", ""),
         ("cudnn_ops_infer64_8.dll", "cudnn", "8"),
         ("cudnn_graph64_9.dll", "cudnn", "9"),
         ("nvinfer_10.dll", "tensorrt", "10"),
