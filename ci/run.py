@@ -11,6 +11,7 @@ python3 ci/run.py bed
 python3 ci/run.py agreement [arguments of agreement.py]
 python3 ci/run.py instructions [--most N] [FILE...]
 python3 ci/run.py processors [arguments of processors.py]
+python3 ci/run.py environment
 python3 ci/run.py frozen
 python3 ci/run.py python [--arch x86] [--cpu Nehalem] [arguments of the Windows Python]
 """
