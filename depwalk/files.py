@@ -150,6 +150,14 @@ def names(path: str) -> tuple[str, ...]:
     return tuple(sorted(listing(path).values()))
 
 
+def names_in(path: str) -> tuple[str, ...]:
+    """The entries of a directory, sorted; none of one that cannot be listed."""
+    try:
+        return names(path)
+    except OSError:
+        return ()
+
+
 @remembered
 def is_directory(path: str) -> bool:
     """Whether there is such a directory."""

@@ -117,8 +117,5 @@ def _private(identity: _Identity, directory: str) -> dict[str, str] | None:
 
 
 def _dlls_in(folder: str) -> dict[str, str]:
-    try:
-        names = files.names(folder)
-    except OSError:
-        return {}
-    return {name.lower(): os.path.join(folder, name) for name in names if name.lower().endswith(".dll")}
+    names = (name for name in files.names_in(folder) if name.lower().endswith(".dll"))
+    return {name.lower(): os.path.join(folder, name) for name in names}

@@ -203,7 +203,7 @@ def _other_versions(module: Module, supplier: Supplier, evidence: Evidence) -> I
     searched = [tried.rule.directory.path for tried in module.tried if tried.rule.directory is not None]
     found: dict[str, str] = {}
     for place in (*_directories(evidence), *evidence.target.path, *searched):
-        for name in _files(place):
+        for name in files.names_in(place):
             other = suppliers.supplier(name, evidence.importer(module))
             if other is not None and other.id == supplier.id and stem and name.lower().startswith(stem[0]):
                 found.setdefault(name.lower(), f"this machine has {other.what}: {os.path.join(place, name)}")
@@ -213,13 +213,6 @@ def _other_versions(module: Module, supplier: Supplier, evidence: Evidence) -> I
 def _directories(evidence: Evidence) -> list[str]:
     around = evidence.target.environment
     return [path for path, _ in around.dll_directories()] if around else []
-
-
-def _files(directory: str) -> Sequence[str]:
-    try:
-        return files.names(directory)
-    except OSError:
-        return ()
 
 
 # ---- remedies ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from depwalk import files, wheel
-from depwalk.package.places import Finder, extensions_below, names_in, standard_modules
+from depwalk.package.places import Finder, extensions_below, standard_modules
 from depwalk.package.run import Added, Preload, Run
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ def _with_pth(sites: tuple[str, ...]) -> tuple[tuple[str, ...], list[str], list[
     """The sites, what their .pth files add to them, and the modules and lines that these run at start-up (site.py)."""
     directories, imports, lines = list(sites), [], []
     for site in sites:
-        for name in names_in(site):
+        for name in files.names_in(site):
             if not name.endswith(".pth"):
                 continue
             with contextlib.suppress(OSError):
@@ -343,7 +343,7 @@ def _package_of(site: str, folders: list[str]) -> str:
 
 @files.remembered
 def _distributions(site: str) -> tuple[str, ...]:
-    return tuple(name for name in names_in(site) if name.endswith(".dist-info"))
+    return tuple(name for name in files.names_in(site) if name.endswith(".dist-info"))
 
 
 def _conventions(run: Run, package: str) -> list[Added]:
@@ -364,7 +364,7 @@ def _conventions(run: Run, package: str) -> list[Added]:
 @files.remembered
 def _libs_of(site: str, package: str) -> tuple[str, ...]:
     """The directories `NAME.libs` of a site that are of a package, or of the distribution that brings it."""
-    names = (name for name in names_in(site) if name.lower().endswith(".libs"))
+    names = (name for name in files.names_in(site) if name.lower().endswith(".libs"))
     own = (os.path.join(site, name) for name in names if _belongs(site, name[: -len(".libs")], package))
     return tuple(directory for directory in own if files.is_directory(directory))
 

@@ -58,17 +58,11 @@ def matching(site: str, pattern: str) -> tuple[str, ...]:
     """The directories below a site that match a pattern, in which * is any one name."""
     found = [site]
     for part in pattern.split("/"):
-        below = (os.path.join(one, name) for one in found for name in names_in(one) if fnmatchcase(name.lower(), part))
+        below = (
+            os.path.join(one, name) for one in found for name in files.names_in(one) if fnmatchcase(name.lower(), part)
+        )
         found = [directory for directory in below if files.is_directory(directory)]
     return tuple(found)
-
-
-def names_in(directory: str) -> tuple[str, ...]:
-    """The entries of a directory, sorted; none of one that cannot be listed."""
-    try:
-        return files.names(directory)
-    except OSError:
-        return ()
 
 
 class Finder:
@@ -116,7 +110,7 @@ class Finder:
 def _by_stem(directory: str) -> Mapping[str, list[str]]:
     """The names in a directory, by what stands before the first dot."""
     found: dict[str, list[str]] = {}
-    for name in names_in(directory):
+    for name in files.names_in(directory):
         found.setdefault(name.partition(".")[0], []).append(name)
     return found
 
