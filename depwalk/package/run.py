@@ -7,11 +7,9 @@ import contextlib
 import gc
 import os
 import re
-import threading
 import warnings
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from depwalk import files, image
@@ -31,18 +29,19 @@ from depwalk.package.evaluate import (
     text,
 )
 from depwalk.package.places import Finder, Place, former_modules, loaders, matching, standard_modules
+from depwalk.package.syntax import trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_MOST_SOURCE = 1_000_000  # bytes of source of which the syntax is kept
+    from depwalk.package.syntax import Definition
+
 _LARGEST_FILE = 2_000_000
 _DEEPEST_IMPORT = 30  # modules nested deeper are followed afterwards: Python's own stack is the limit
 _DEEPEST_CALL = 8
 _MOST_CALLS = 40  # of one function
 _MOST_TURNS = 64  # of one loop
 _LOAD = re.compile(r"ctypes\.(?:.*\.)?(?:CDLL|WinDLL|OleDLL|PyDLL|LoadLibrary(?:Ex)?[AW]?)$")
-_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")  # where a statement has others
 _MACHINES = {"x64": "AMD64", "x86": "x86", "arm64": "ARM64"}
 
 
@@ -340,7 +339,7 @@ class Run:
             else:
                 self._evaluator.spend(size // 100)
                 self.sources.append(module.path)
-                found = _trees.of(module.path, changed, size)
+                found = trees.of(module.path, changed, size)
                 self.mentioned |= found.mentioned
                 return found.syntax
         except OSError as error:
@@ -642,12 +641,12 @@ class Run:
             returned = self._returned.pop()
         return returned if left or returned else (None,)
 
-    def _node_of(self, function: Function) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    def _node_of(self, function: Function) -> Definition | None:
         """The syntax of a function; None if its file has changed meanwhile."""
         path = function.scope.module.path
         try:
             size, changed = files.stamp(path)
-            return _trees.of(path, changed, size).functions.get((function.line, function.name))
+            return trees.of(path, changed, size).definition(function.line, function.name)
         except (OSError, SyntaxError, ValueError, MemoryError, RecursionError):
             return None
 
@@ -740,63 +739,9 @@ class Run:
         return found
 
 
-@dataclass
-class _Tree:
-    """A file's syntax, and the directories named NAME.libs that it mentions."""
-
-    syntax: ast.Module
-    mentioned: frozenset[str]
-
-    @cached_property
-    def functions(self) -> dict[tuple[int, str], ast.FunctionDef | ast.AsyncFunctionDef]:
-        """By line and name."""
-        found = {}
-        pending: list[ast.AST] = [self.syntax]
-        while pending:
-            node = pending.pop()
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                found[node.lineno, node.name] = node
-            for block in _BLOCKS:  # expressions, which most of a tree are, have no functions in them
-                pending += getattr(node, block, ())
-        return found
-
-
-class _Trees:
-    """The syntax of the files that were read last: imports share many. A tree takes some 80 times its source."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int, int], _Tree] = OrderedDict()
-        self._size = 0
-        self._lock = threading.Lock()
-
-    def of(self, path: str, changed: int, size: int) -> _Tree:
-        """As _parsed, which is asked once as long as there is room."""
-        key = path, changed, size
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-            found = self._kept[key] = _parsed(path)
-            self._size += size
-            while self._size > _MOST_SOURCE and len(self._kept) > 1:
-                (_, _, gone), _ = self._kept.popitem(last=False)
-                self._size -= gone
-        return found
-
-
-_trees = _Trees()
-
-
 @lru_cache(maxsize=32)
 def _line_of(line: str) -> ast.Module:
     return ast.parse(line)
-
-
-def _parsed(path: str) -> _Tree:
-    """Read a file. Raises OSError, and what ast.parse raises."""
-    source = files.content(path)
-    names = re.findall(rb"[\w.-]{1,99}\.libs\b", source) if b".libs" in source else []
-    return _Tree(ast.parse(source), frozenset(name.decode().lower() for name in names))
 
 
 def _goes_on(handler: ast.ExceptHandler) -> bool:
