@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from depwalk import files, wheel
 from depwalk.package.places import Finder, extensions_below, standard_modules
-from depwalk.package.run import Added, Preload, Run
+from depwalk.package.run import Added, Moment, Preload, Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,8 +111,8 @@ def directories_for(
     first = _packages_beside(site, full) if is_module and not package else ()
     imports = _imports_of(site, package, first, prefix, minor, architecture)
     run = imports.until(name, name if is_module else full, wanted)
-    added, preloads = _at(run, name, full)
-    added = [*added, *_conventions(run, name.partition(".")[0])]
+    when, added, preloads = _at(run, name, full, wanted)
+    added = [*added, *_conventions(run, name.partition(".")[0], when)]
     return Package(
         site,
         name,
@@ -121,7 +121,7 @@ def directories_for(
         run.complete,
         tuple(run.missing),
         tuple(run.notes),
-        tuple(run.sources),
+        tuple(run.sources[: when.sources]),
     )
 
 
@@ -172,7 +172,7 @@ class _ImportsOfPackage:
         while self.run is None or not self._is_enough(self.run, stop, wanted):
             last = self.turns >= _MOST_TURNS
             self.run = self._follow(self.package, "", ()) if last else self._follow(name, stop, wanted)
-            self.turns += not (wanted and self.run.has(wanted))  # what is found soon may be looked for again
+            self.turns += not (wanted and self.run.found(wanted))  # what is found soon may be looked for again
             self.top.is_long = self.top.is_long or len(self.run.sources) > _LONG
         return self.run
 
@@ -183,7 +183,7 @@ class _ImportsOfPackage:
         return self.run if _is_reached(self.run, stop) or self.run.exhausted else None
 
     def _is_enough(self, run: Run, stop: str, wanted: Sequence[Sequence[str]]) -> bool:
-        return not run.stopped or _is_reached(run, stop) or bool(wanted and run.has(wanted))
+        return not run.stopped or _is_reached(run, stop) or bool(wanted and run.found(wanted))
 
     def _follow(self, name: str, stop: str, wanted: Sequence[Sequence[str]]) -> Run:
         prefix, minor, architecture = self.python
@@ -199,13 +199,20 @@ def _is_reached(run: Run, stop: str) -> bool:
     return os.path.normcase(stop) in run.loaded_after or any(stop == one.module for one in run.extensions)
 
 
-def _at(run: Run, name: str, path: str) -> tuple[list[Added], list[Preload]]:
-    """What had been added and loaded when a module, or the file at a path, was loaded; all if it was not reached."""
-    for one in run.extensions:
-        if one.module == name:
-            return one.added, one.preloads
-    added, preloads = run.loaded_after.get(os.path.normcase(path), (None, None))
-    return run.added[:added], run.preloads[:preloads]
+def _at(
+    run: Run, name: str, path: str, wanted: Sequence[Sequence[str]]
+) -> tuple[Moment, Sequence[Added], Sequence[Preload]]:
+    """When a module, or the file at a path, is loaded, or before that each of `wanted` is found; what is there by then.
+
+    The end if neither is. How far the import was followed makes no difference: others may have asked for more.
+    """
+    found = run.found(wanted) if wanted else None
+    reached = next((one for one in run.extensions if one.module == name), None)
+    loaded = reached.when if reached else run.loaded_after.get(os.path.normcase(path))
+    if reached is not None and (found is None or reached.when < found):
+        return reached.when, reached.added, reached.preloads
+    when = min((one for one in (found, loaded) if one is not None), default=run.now)
+    return when, run.added[: when.added], run.preloads[: when.preloads]
 
 
 def find(
@@ -233,7 +240,7 @@ def find(
         raise PackageNotFound(_not_found(name, run))
     kind = "package" if module.directories else "module"
     path = module.directories[0] if module.directories else module.path
-    conventions = {top: _conventions(run, top) for top in {one.partition(".")[0] for one in run.modules}}
+    conventions = {top: _conventions(run, top, run.now) for top in {one.partition(".")[0] for one in run.modules}}
     added = (*run.added, *(one for top in conventions.values() for one in top))
     preloads = tuple(run.preloads)
     extensions = []
@@ -346,16 +353,18 @@ def _distributions(site: str) -> tuple[str, ...]:
     return tuple(name for name in files.names_in(site) if name.endswith(".dist-info"))
 
 
-def _conventions(run: Run, package: str) -> list[Added]:
-    """`NAME.libs` beside a package that no source adds: wheel repair tools put a distribution's DLLs there.
+def _conventions(run: Run, package: str, when: Moment) -> list[Added]:
+    """`NAME.libs` beside a package that no source adds by then: wheel repair tools put a distribution's DLLs there.
 
     Where a source names it, that is followed instead, unless what it adds could not be told.
     """
     found = []
     for directory in (directory for site in run.sites for directory in _libs_of(site, package)):
         name = os.path.basename(directory)
-        known = any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in run.added)
-        told = name.lower() in run.mentioned and not run.unknown_directory
+        known = any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in run.added[: when.added])
+        is_mentioned = name.lower() in run.mentioned and run.mentioned[name.lower()] <= when.sources
+        is_untold = run.unknown_after is not None and run.unknown_after <= when.sources
+        told = is_mentioned and not is_untold
         if not known and not told:
             found.append(Added(directory, f"convention: {name}", ""))
     return found

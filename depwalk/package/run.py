@@ -10,7 +10,7 @@ import re
 import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import files, image
 from depwalk.package.evaluate import (
@@ -63,14 +63,23 @@ class Preload:
     source: str
 
 
+class Moment(NamedTuple):
+    """How far an import has come: how much is added, loaded and read by then. A later one is never less."""
+
+    added: int
+    preloads: int
+    sources: int
+
+
 @dataclass
 class Reached:
-    """An extension, and how much had been added and loaded when its import was reached."""
+    """An extension, and what had been added and loaded when its import was reached."""
 
     module: str
     path: str
     source: str
-    added: list[Added]
+    when: Moment
+    added: list[Added]  # with what is added before its import is tried again
     preloads: list[Preload]
     optional: bool  # the import goes on without it: its failure is caught
 
@@ -116,24 +125,30 @@ class Run:
     missing: dict[str, str] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    mentioned: set[str] = field(default_factory=set)
+    mentioned: dict[str, int] = field(default_factory=dict)  # directory NAME.libs -> how many files were read by then
     modules: dict[str, Module] = field(default_factory=dict)
-    loaded_after: dict[str, tuple[int, int]] = field(default_factory=dict)  # file -> counts of added and preloads then
+    loaded_after: dict[str, Moment] = field(default_factory=dict)  # by file
+    moments: list[Moment] = field(default_factory=list)  # at which there was more
     sources: list[str] = field(default_factory=list)  # files that were read
     on_path: list[str] = field(default_factory=list)  # directories that were put on PATH
     stopped: bool = False  # where `stop` is loaded
     complete: bool = True
-    unknown_directory: bool = False
+    unknown_after: int | None = (
+        None  # how many files were read when a directory was added that the source does not tell
+    )
 
     def __post_init__(self) -> None:
         roots = [*self.sites, *([self.prefix] if self.prefix else [])]
         self._evaluator = Evaluator(self._known(), roots, self._call)
         self._later: list[Module] = []
+        self._ends = False
         self._nested = self._in_others = self._undecided = self._files = self._caught = 0
         self._returned: list[Values] = []
         self._calls: dict[Function, int] = {}
         self._asked = ""
         self._labels: dict[str, str] = {}
+        self._added_as: dict[str, int] = {}  # directory -> which of `added` it is
+        self._loaded_as: dict[str, int] = {}  # file -> which of `preloads` it is
 
     def follow(self, *names: str, started: Sequence[tuple[str, str]] = ()) -> None:
         """Follow `import NAME` of each, whatever it imports, too, after the lines of .pth files: (line, file)."""
@@ -171,6 +186,11 @@ class Run:
     def exhausted(self) -> bool:
         """There are more files than may be read."""
         return self._files > self.most_files
+
+    @property
+    def now(self) -> Moment:
+        """How far it has come."""
+        return Moment(len(self.added), len(self.preloads), len(self.sources))
 
     def note(self, sentence: str) -> None:
         if sentence not in self.notes and len(self.notes) < 100:
@@ -276,13 +296,15 @@ class Run:
     def _add_for_others(self, loader: str, source: str) -> None:
         """Where a package finds the DLLs that it loads for others: as if it added these directories."""
         found = (path for site in self.sites for pattern in loaders()[loader] for path in matching(site, pattern))
-        self.added += [Added(directory, loader, source) for directory in found if not self._is_added(directory)]
+        for directory in found:
+            self._add_once(Added(directory, loader, source))
         self._stop_if_enough()
 
     def _reach(self, name: str, path: str, source: str) -> None:
         if any(one.path == path for one in self.extensions):
             return
-        self.extensions.append(Reached(name, path, source, list(self.added), list(self.preloads), self._caught > 0))
+        before = list(self.added), list(self.preloads)
+        self.extensions.append(Reached(name, path, source, self.now, *before, optional=self._caught > 0))
         if self.stop in (name, path):
             raise _Stop
         self._bring(path, "import", source)
@@ -299,10 +321,9 @@ class Run:
             beside = files.listing(self._evaluator.inside(folder))
             needed = (found.dll.lower() for found in image.read(path).imports if found.kind == "import")
             brought += [os.path.join(folder, beside[name]) for name in needed if name in beside]
-        known = {os.path.normcase(one.path) for one in self.preloads}
-        self.preloads += [
-            Preload(file, how, source) for file in dict.fromkeys(brought) if os.path.normcase(file) not in known
-        ]
+        for file in brought:
+            if self._loaded_as.setdefault(os.path.normcase(file), len(self.preloads)) == len(self.preloads):
+                self.preloads.append(Preload(file, how, source))
 
     def _module_at(self, path: str) -> str:
         """The dotted name of an extension that is loaded by its path."""
@@ -340,7 +361,8 @@ class Run:
                 self._evaluator.spend(size // 100)
                 self.sources.append(module.path)
                 found = trees.of(module.path, changed, size)
-                self.mentioned |= found.mentioned
+                for name in found.mentioned:
+                    self.mentioned.setdefault(name, len(self.sources))
                 return found.syntax
         except OSError as error:
             why = error.strerror or "it cannot be read"
@@ -453,7 +475,7 @@ class Run:
         try:
             left = self._block(node.body, scope)
         except _Stop as stop:
-            stopped = stop
+            stopped, self._ends = stop, True
         finally:
             self._caught -= catches
         last, added = len(self.extensions), len(self.added)
@@ -660,16 +682,19 @@ class Run:
                 known = True
                 self._note_added(directory, "os.add_dll_directory", source)
         if not known:
-            self.unknown_directory = True
+            self.unknown_after = len(self.sources) if self.unknown_after is None else self.unknown_after
             self.note(f"{source} adds a directory that the source alone does not tell")
 
     def _note_added(self, directory: str, how: str, source: str) -> None:
-        if not self._is_added(directory):
-            self.added.append(Added(directory, how, source))
+        if self._add_once(Added(directory, how, source)):
             self._stop_if_enough()
 
-    def _is_added(self, directory: str) -> bool:
-        return any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in self.added)
+    def _add_once(self, added: Added) -> bool:
+        """Whether it is new."""
+        is_new = self._added_as.setdefault(os.path.normcase(added.directory), len(self.added)) == len(self.added)
+        if is_new:
+            self.added.append(added)
+        return is_new
 
     def _preload(self, values: Values, how: str, source: str) -> None:
         how = how.rpartition(".")[2] if "LoadLibrary" in how else how
@@ -681,7 +706,7 @@ class Run:
                 path = absolute(value)
             if self.minor is not None and self.minor < 8:
                 path = self._found_on_path(value) or path
-            self.loaded_after.setdefault(os.path.normcase(path), (len(self.added), len(self.preloads)))
+            self.loaded_after.setdefault(os.path.normcase(path), self.now)
             self._bring(path, how, source)
             if path.lower().endswith(".pyd"):
                 self._reach(self._module_at(path), path, source)
@@ -689,17 +714,26 @@ class Run:
                 raise _Stop
             self._stop_if_enough()
 
-    def has(self, wanted: Sequence[Sequence[str]]) -> bool:
-        """Whether each DLL can be found: see `wanted`."""
-        added = {os.path.normcase(one.directory) for one in self.added}
-        loaded = {os.path.normcase(one.path) for one in self.preloads}
+    def found(self, wanted: Sequence[Sequence[str]]) -> Moment | None:
+        """When each DLL could be found: see `wanted`. None: never."""
+        return next((moment for moment in self.moments if self._has(wanted, moment)), None)
+
+    def _has(self, wanted: Sequence[Sequence[str]], moment: Moment) -> bool:
+        never = len(self.added) + len(self.preloads)
         return all(
-            any(os.path.normcase(os.path.dirname(path)) in added or os.path.normcase(path) in loaded for path in paths)
+            any(
+                self._added_as.get(os.path.normcase(os.path.dirname(path)), never) < moment.added
+                or self._loaded_as.get(os.path.normcase(path), never) < moment.preloads
+                for path in paths
+            )
             for paths in wanted
         )
 
     def _stop_if_enough(self) -> None:
-        if self.wanted and self.has(self.wanted):
+        if self._ends:  # what a handler adds now, it would not have added
+            return
+        self.moments.append(self.now)
+        if self.wanted and self._has(self.wanted, self.now):
             raise _Stop
 
     def _import_by_call(

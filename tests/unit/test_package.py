@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from depwalk import package
+from depwalk import files, package
 from depwalk.package import PackageNotFound
 
 if TYPE_CHECKING:
@@ -584,3 +584,49 @@ def test_a_name_is_found_in_a_directory_that_a_pth_file_adds(tmp_path: Path) -> 
 
 def test_a_pth_file_of_nonsense_adds_nothing(tmp_path: Path) -> None:
     assert added(tmp_path, "", files={"own.pth": "\0\nimport \nimport (\n../\n" + "x" * 100_000}) == []
+
+
+# ---- no more than what is wanted
+
+_IN_STEPS = LIBS + (
+    "os.add_dll_directory(here + '/first')\n"
+    "try:\n"
+    "    from . import _ext\n"
+    "except ImportError:\n"
+    "    os.add_dll_directory(here + '/after_it_failed')\n"
+    "os.add_dll_directory(here + '/second')\n"
+    "from . import later\n"
+)
+
+
+def _steps(tmp_path: Path) -> str:
+    files = {"pkg/_other.cp311-win_amd64.pyd": "", "pkg.libs/x.dll": ""}
+    later = LIBS + "os.add_dll_directory(here + '/third')\nlibs = 'pkg.libs'\nfrom . import _last"
+    return lay(tmp_path, {"pkg/__init__.py": _IN_STEPS, EXTENSION: "", "pkg/later.py": later, **files})
+
+
+def _found(site: str, name: str, *wanted: str) -> package.Package:
+    paths = [(os.path.join(site, *path.split("/")),) for path in wanted]
+    return package.directories_for(os.path.join(site, "pkg", f"{name}.cp311-win_amd64.pyd"), minor=11, wanted=paths)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "directories"),
+    [
+        ("_ext", ["pkg/first/a.dll"], ["pkg/first", "pkg.libs"]),
+        ("_ext", ["pkg/second/a.dll"], ["pkg/first", "pkg/after_it_failed", "pkg.libs"]),
+        ("_other", ["pkg/first/a.dll"], ["pkg/first", "pkg.libs"]),
+        ("_other", ["pkg/second/a.dll"], ["pkg/first", "pkg/after_it_failed", "pkg/second", "pkg.libs"]),
+        ("_other", ["pkg/third/a.dll"], ["pkg/first", "pkg/after_it_failed", "pkg/second", "pkg/third"]),
+    ],
+)
+@pytest.mark.parametrize("before", [None, ("_other",), ("_ext", "pkg/first/a.dll"), ("_other", "pkg/second/a.dll")])
+def test_what_is_found_for_a_file_does_not_depend_on_what_was_asked_before(
+    name: str, wanted: list[str], directories: list[str], before: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    site = _steps(tmp_path)
+    with files.remembering():
+        if before is not None:
+            _found(site, *before)
+        found = _found(site, name, *wanted)
+    assert [one.directory.replace(site + os.sep, "").replace("\\", "/") for one in found.added] == directories
