@@ -172,7 +172,7 @@ class _ImportsOfPackage:
         while self.run is None or not self._is_enough(self.run, stop, wanted):
             last = self.turns >= _MOST_TURNS
             self.run = self._follow(self.package, "", ()) if last else self._follow(name, stop, wanted)
-            self.turns += not (wanted and self.run.found(wanted))  # what is found soon may be looked for again
+            self.turns += self.run.found(wanted) is None  # what is found soon may be looked for again
             self.top.is_long = self.top.is_long or len(self.run.sources) > _LONG
         return self.run
 
@@ -183,7 +183,7 @@ class _ImportsOfPackage:
         return self.run if _is_reached(self.run, stop) or self.run.exhausted else None
 
     def _is_enough(self, run: Run, stop: str, wanted: Sequence[Sequence[str]]) -> bool:
-        return not run.stopped or _is_reached(run, stop) or bool(wanted and run.found(wanted))
+        return not run.stopped or _is_reached(run, stop) or run.found(wanted) is not None
 
     def _follow(self, name: str, stop: str, wanted: Sequence[Sequence[str]]) -> Run:
         prefix, minor, architecture = self.python
@@ -206,7 +206,7 @@ def _at(
 
     The end if neither is. How far the import was followed makes no difference: others may have asked for more.
     """
-    found = run.found(wanted) if wanted else None
+    found = run.found(wanted)
     reached = next((one for one in run.extensions if one.module == name), None)
     loaded = reached.when if reached else run.loaded_after.get(os.path.normcase(path))
     if reached is not None and (found is None or reached.when < found):
@@ -358,14 +358,12 @@ def _conventions(run: Run, package: str, when: Moment) -> list[Added]:
 
     Where a source names it, that is followed instead, unless what it adds could not be told.
     """
-    found = []
+    found, never = [], len(run.sources) + 1
     for directory in (directory for site in run.sites for directory in _libs_of(site, package)):
         name = os.path.basename(directory)
         known = any(os.path.normcase(one.directory) == os.path.normcase(directory) for one in run.added[: when.added])
-        is_mentioned = name.lower() in run.mentioned and run.mentioned[name.lower()] <= when.sources
-        is_untold = run.unknown_after is not None and run.unknown_after <= when.sources
-        told = is_mentioned and not is_untold
-        if not known and not told:
+        is_mentioned = run.mentioned.get(name.lower(), never) <= when.sources
+        if not known and (not is_mentioned or when.untold):
             found.append(Added(directory, f"convention: {name}", ""))
     return found
 

@@ -69,6 +69,7 @@ class Moment(NamedTuple):
     added: int
     preloads: int
     sources: int
+    untold: int
 
 
 @dataclass
@@ -133,9 +134,7 @@ class Run:
     on_path: list[str] = field(default_factory=list)  # directories that were put on PATH
     stopped: bool = False  # where `stop` is loaded
     complete: bool = True
-    unknown_after: int | None = (
-        None  # how many files were read when a directory was added that the source does not tell
-    )
+    untold: int = 0  # directories that are added, and which the source alone does not tell
 
     def __post_init__(self) -> None:
         roots = [*self.sites, *([self.prefix] if self.prefix else [])]
@@ -190,7 +189,7 @@ class Run:
     @property
     def now(self) -> Moment:
         """How far it has come."""
-        return Moment(len(self.added), len(self.preloads), len(self.sources))
+        return Moment(len(self.added), len(self.preloads), len(self.sources), self.untold)
 
     def note(self, sentence: str) -> None:
         if sentence not in self.notes and len(self.notes) < 100:
@@ -682,7 +681,7 @@ class Run:
                 known = True
                 self._note_added(directory, "os.add_dll_directory", source)
         if not known:
-            self.unknown_after = len(self.sources) if self.unknown_after is None else self.unknown_after
+            self.untold += 1
             self.note(f"{source} adds a directory that the source alone does not tell")
 
     def _note_added(self, directory: str, how: str, source: str) -> None:
@@ -715,8 +714,8 @@ class Run:
             self._stop_if_enough()
 
     def found(self, wanted: Sequence[Sequence[str]]) -> Moment | None:
-        """When each DLL could be found: see `wanted`. None: never."""
-        return next((moment for moment in self.moments if self._has(wanted, moment)), None)
+        """When each DLL could be found: see `wanted`. None: never, or none is asked for."""
+        return next((moment for moment in self.moments if self._has(wanted, moment)), None) if wanted else None
 
     def _has(self, wanted: Sequence[Sequence[str]], moment: Moment) -> bool:
         never = len(self.added) + len(self.preloads)
@@ -732,7 +731,8 @@ class Run:
     def _stop_if_enough(self) -> None:
         if self._ends:  # what a handler adds now, it would not have added
             return
-        self.moments.append(self.now)
+        if self.moments[-1:] != [self.now]:
+            self.moments.append(self.now)
         if self.wanted and self._has(self.wanted, self.now):
             raise _Stop
 

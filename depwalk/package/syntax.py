@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import threading
 from collections import OrderedDict
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.util import decode_source
+from itertools import accumulate
 from typing import Union
 
 from depwalk import files
@@ -17,6 +19,7 @@ Definition = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 _MOST_KEPT = 1_000_000  # characters of source of which the syntax is kept, which takes some 80 times as much
 _DEFINITION = re.compile(r"def[ \t]+(\w+)")
 _TEXTS = '"""', "'''"  # that go over lines
+_NO_PYTHON = SyntaxError, ValueError, RecursionError, MemoryError  # what ast.parse raises
 
 
 class Tree:
@@ -29,18 +32,46 @@ class Tree:
         source = files.content(path)
         names = re.findall(rb"[\w.-]{1,99}\.libs\b", source) if b".libs" in source else []
         self.mentioned = frozenset(name.decode().lower() for name in names)
-        self.syntax, self.size = _parsed(source)
-        self._path = path
+        try:
+            self._text = decode_source(source)
+            outline = _outline(self._text)
+            self.syntax, self.size = ast.parse(outline), len(outline)
+        except (SyntaxError, UnicodeDecodeError):  # the end of a function was mistaken, if it is Python at all
+            self._text = ""
+            self.syntax, self.size = ast.parse(source), len(source)
         self._definitions: dict[tuple[int, str], Definition | None] = {}
 
     def definition(self, line: int, name: str) -> Definition | None:
-        """The function of this name whose `def` stands in this line; None if the file has changed meanwhile.
-
-        Raises OSError, and what ast.parse raises.
-        """
+        """The function of this name whose `def` stands in this line; None without one, or if it is no Python."""
         if (line, name) not in self._definitions:
-            self._definitions[line, name] = _definition(files.content(self._path), line, name)
+            found = self._parsed_alone(line, name) if 0 < line < len(self._starts) else None
+            self._definitions[line, name] = found or self._parsed_together.get((line, name))
         return self._definitions[line, name]
+
+    def _parsed_alone(self, line: int, name: str) -> Definition | None:
+        start = self._starts[line - 1]
+        function = self._text[start : _end(self._text, start, self._text.find("def ", start, self._starts[line]))]
+        around = "if True:\n" if function[:1].isspace() else ""
+        with contextlib.suppress(*_NO_PYTHON):
+            for node in ast.walk(ast.parse(around + function)):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name:
+                    ast.increment_lineno(node, line - node.lineno)
+                    return node
+        return None
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Where each line begins, and the last one ends."""
+        return [0, *accumulate(len(line) + 1 for line in self._text.split("\n"))]
+
+    @cached_property
+    def _parsed_together(self) -> dict[tuple[int, str], Definition]:
+        """All functions, by line and name; none if what is in them is no Python."""
+        with contextlib.suppress(*_NO_PYTHON):
+            nodes = ast.walk(ast.parse(self._text) if self._text else self.syntax)
+            found = (node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+            return {(node.lineno, node.name): node for node in found}
+        return {}
 
 
 class _Trees:
@@ -68,31 +99,20 @@ class _Trees:
 trees = _Trees()
 
 
-def _parsed(source: bytes) -> tuple[ast.Module, int]:
-    """A source without its functions, and how much of it that is; whole, if a function's end was mistaken."""
-    try:
-        outline = _outline(decode_source(source))
-        return ast.parse(outline), len(outline)
-    except (SyntaxError, UnicodeDecodeError):
-        return ast.parse(source), len(source)
-
-
 def _outline(source: str) -> str:
     """A source whose functions have no content; each line keeps its number."""
     kept, last = [], 0
     at = source.find("def ")
     while at >= 0:
-        start, end = source.rfind("\n", last, at) + 1, at + 1
+        start, end = source.rfind("\n", last, at) + 1, source.find("\n", at)  # one in a line, or time is not bounded
         found = _DEFINITION.match(source, at)
         if found and source[start:at].strip(" \t") in ("", "async"):
             end = _end(source, start, at)
-            lines = source.count("\n", start, end)
             if any(source.count(quotes, start, end) % 2 for quotes in _TEXTS):  # a text hides where it ends
-                end = at + 1
-            else:
-                kept += [source[last:at], found[0], "(): pass", "\n" * lines]
-                last = end
-        at = source.find("def ", end)
+                break
+            kept += [source[last:at], found[0], "(): pass", "\n" * source.count("\n", start, end)]
+            last = end
+        at = source.find("def ", end) if end >= 0 else -1
     return "".join([*kept, source[last:]])
 
 
@@ -107,17 +127,3 @@ def _end(source: str, start: int, at: int) -> int:
 def _next_statement(indent: int) -> re.Pattern[str]:
     """A line that is not indented further, and does not only end a parameter list."""
     return re.compile(rf"(?<!\\)\n[ \t]{{0,{indent}}}[^ \t\r\n#)\]}}]")
-
-
-def _definition(source: bytes, line: int, name: str) -> Definition | None:
-    text = "\n".join(decode_source(source).split("\n")[line - 1 :])
-    function = text[: _end(text, 0, text.find("def "))]
-    around = "if True:\n" if function[:1].isspace() else ""
-    try:
-        parsed = ast.parse("\n" * (line - 1 - bool(around)) + around + function)
-    except SyntaxError:
-        parsed = ast.parse(source)
-    for node in ast.walk(parsed):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and (node.lineno, node.name) == (line, name):
-            return node
-    return None

@@ -80,21 +80,29 @@ def test_a_source_in_another_encoding_is_read_by_what_it_declares(tmp_path: Path
     _same(path)
 
 
-def test_a_function_that_is_no_python_is_an_error_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_function_that_is_no_python_is_none_and_what_is_around_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
     path.write_text("x = 1\ndef old():\n    print 'text'\ny = 2\n")
     tree = Tree(os.fspath(path))
     assert _outside(tree.syntax) == _outside(ast.parse("x = 1\ndef old(): pass\n\ny = 2\n"))
-    with pytest.raises(SyntaxError):
-        tree.definition(2, "old")
+    assert tree.definition(2, "old") is None
 
 
-def test_a_function_that_is_no_longer_there_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", [0, 1, 2, 3, 1000])
+def test_a_function_that_is_not_there_is_none(line: int, tmp_path: Path) -> None:
     path = tmp_path / "module.py"
-    path.write_text("def one():\n    return 1\n")
-    tree = Tree(os.fspath(path))
-    path.write_text("x = 1\n")
-    assert tree.definition(1, "one") is None
+    path.write_text("x = 1\ndef two(): pass\n")
+    assert Tree(os.fspath(path)).definition(line, "one") is None
+
+
+@pytest.mark.parametrize(
+    "source", ["x = '" + "def " * 400_000 + "'\n", "".join(f"def f{line}(): print 1\n" for line in range(1, 40_000))]
+)
+def test_a_hostile_source_takes_no_longer_than_its_length(source: str, tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    tree = Tree(os.fspath(path))  # each function anew, or each "def" anew to the begin of its line, would take minutes
+    assert all(tree.definition(line, f"f{line}") is None for line in range(1, 40_000))
 
 
 def test_what_a_source_keeps_in_memory_is_without_its_functions(tmp_path: Path) -> None:
