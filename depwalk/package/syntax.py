@@ -32,19 +32,22 @@ class Tree:
         source = files.content(path)
         names = re.findall(rb"[\w.-]{1,99}\.libs\b", source) if b".libs" in source else []
         self.mentioned = frozenset(name.decode().lower() for name in names)
+        self._path, self._is_outline = path, True
         try:
-            self._text = decode_source(source)
-            outline = _outline(self._text)
+            outline = _outline(decode_source(source))
             self.syntax, self.size = ast.parse(outline), len(outline)
         except (SyntaxError, UnicodeDecodeError):  # the end of a function was mistaken, if it is Python at all
-            self._text = ""
+            self._is_outline = False
             self.syntax, self.size = ast.parse(source), len(source)
         self._definitions: dict[tuple[int, str], Definition | None] = {}
 
     def definition(self, line: int, name: str) -> Definition | None:
-        """The function of this name whose `def` stands in this line; None without one, or if it is no Python."""
+        """The function of this name whose `def` stands in this line; None without one, or if it is no Python.
+
+        Raises OSError.
+        """
         if (line, name) not in self._definitions:
-            found = self._parsed_alone(line, name) if 0 < line < len(self._starts) else None
+            found = self._parsed_alone(line, name) if self._is_outline and 0 < line < len(self._starts) else None
             self._definitions[line, name] = found or self._parsed_together.get((line, name))
         return self._definitions[line, name]
 
@@ -60,6 +63,10 @@ class Tree:
         return None
 
     @cached_property
+    def _text(self) -> str:  # most files have no function that is called: theirs is not kept
+        return decode_source(files.content(self._path))
+
+    @cached_property
     def _starts(self) -> list[int]:
         """Where each line begins, and the last one ends."""
         return [0, *accumulate(len(line) + 1 for line in self._text.split("\n"))]
@@ -68,7 +75,7 @@ class Tree:
     def _parsed_together(self) -> dict[tuple[int, str], Definition]:
         """All functions, by line and name; none if what is in them is no Python."""
         with contextlib.suppress(*_NO_PYTHON):
-            nodes = ast.walk(ast.parse(self._text) if self._text else self.syntax)
+            nodes = ast.walk(ast.parse(self._text) if self._is_outline else self.syntax)
             found = (node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
             return {(node.lineno, node.name): node for node in found}
         return {}
@@ -107,11 +114,10 @@ def _outline(source: str) -> str:
         start, end = source.rfind("\n", last, at) + 1, source.find("\n", at)  # one in a line, or time is not bounded
         found = _DEFINITION.match(source, at)
         if found and source[start:at].strip(" \t") in ("", "async"):
-            end = _end(source, start, at)
-            if any(source.count(quotes, start, end) % 2 for quotes in _TEXTS):  # a text hides where it ends
-                break
-            kept += [source[last:at], found[0], "(): pass", "\n" * source.count("\n", start, end)]
-            last = end
+            behind = _end(source, start, at)
+            if not any(source.count(quotes, start, behind) % 2 for quotes in _TEXTS):  # a text hides where it ends
+                kept += [source[last:at], found[0], "(): pass", "\n" * source.count("\n", start, behind)]
+                last = end = behind
         at = source.find("def ", end) if end >= 0 else -1
     return "".join([*kept, source[last:]])
 
