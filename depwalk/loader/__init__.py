@@ -32,7 +32,8 @@ MODULE_NOT_FOUND = 126
 CANNOT_BEGIN = (0xC0000135, 0xC0000138, 0xC0000139, 0xC0000142, 0xC000007B)
 PYTHON_FLAGS = ("-I", "-S", "-B")
 _SHORTEST_STEP = 2.0  # seconds that one dependency may take to load, at least
-_ATTEMPTS = 2  # to start a child: an interpreter can fail for a reason of the moment
+_ATTEMPTS = 3  # to start a child: an interpreter can fail for a reason of the moment
+_PAUSE = 0.2  # seconds before the second, and twice as long before the third
 _STEPS = 3  # hanging dependencies that the time limit is enough for
 
 
@@ -235,12 +236,12 @@ def _run(
         "watch": not debug,
     }
     command = [python.executable, *PYTHON_FLAGS, str(processes.SCRIPT)]
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        time.sleep(attempt * _PAUSE)
         ran = processes.run(command, whole, timeout=timeout, debug=debug, snaps=with_snaps)
         if ran.began or ran.timed_out:
             break
-    if not ran.began and not ran.timed_out:
-        raise OSError(f"the child process ended with 0x{ran.exit_code:X} before it began")
+    ran.check()
     return ran
 
 

@@ -83,8 +83,7 @@ def trace_import(name: str, target: Target, timeout: float, sites: Sequence[str]
     if debug and not ran.began and not ran.timed_out:  # an emulated processor has no debug API
         request["watch"] = True
         ran = processes.run(command, request, timeout=timeout, variables=variables)
-    if not ran.began and not ran.timed_out:
-        raise OSError(f"the child process ended with 0x{ran.exit_code:X} before it began: {ran.output.strip()[-300:]}")
+    ran.check()
     return _told(name, ran, ran.records, ended_well=any("imported" in record for record in ran.records))
 
 

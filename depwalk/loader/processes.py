@@ -48,6 +48,12 @@ class Ran:
         """The script inside came so far that it could do what it was told."""
         return any("ready" in record for record in self.records)
 
+    def check(self) -> None:
+        """Raises OSError, with what it said last, for a child that ended before it began."""
+        if not self.began and not self.timed_out:
+            said = self.output.strip()[-300:]
+            raise OSError(f"the child process ended with 0x{self.exit_code:X} before it began{said and ': '}{said}")
+
 
 @dataclass
 class Tail:
@@ -131,11 +137,15 @@ class _Supervised:
         finally:
             if guard is not None:
                 guard.close()  # ends what the child started and left
-            self.child.kill()
+            self._kill()
             self.child.wait()
             reader.join(_GRACE)
             if not reader.is_alive():
                 self.child.stdout.close()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(PermissionError):  # Windows refuses to end what is about to end
+            self.child.kill()
 
     def _open_gate(self) -> None:
         if self.child.stdin is not None:
@@ -161,7 +171,7 @@ class _Supervised:
                 if self.timed_out:
                     return teller.story()  # it was ended, and still is not gone
                 self.timed_out = True
-                self.child.kill()
+                self._kill()
                 self.deadline = time.perf_counter() + _GRACE
             event = debugger.wait(max(1, int(min(self._left(), _SLICE) * 1000)))
             if event is None:

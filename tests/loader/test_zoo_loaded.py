@@ -83,7 +83,7 @@ def test_the_loader_answers_as_expected_and_decides_the_verdict(animal: dict[str
     expected = expectation(animal)
     result = load(animal)
 
-    assert result.load is not None
+    assert result.load is not None, [finding.message for finding in result.findings]
     if "code" in expected:
         codes = expected["code"] if isinstance(expected["code"], list) else [expected["code"]]
         assert result.load.code in codes, result.load

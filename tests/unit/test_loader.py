@@ -152,6 +152,17 @@ def told(*records: dict[str, Any], story: Story = NOTHING, traced: bool = False,
     return loader._told(Ran(records, story, **known), traced=traced)
 
 
+def test_a_child_that_ended_before_it_began_is_told_with_its_last_words() -> None:
+    words = "x" * 1000 + "Fatal Python error\n"
+    with pytest.raises(OSError, match=r"ended with 0x1 before it began: x+Fatal Python error$") as found:
+        Ran((), NOTHING, 1, False, words, 99.0).check()
+    assert len(str(found.value)) < 400
+
+
+def test_near_miss_a_child_that_was_stopped_before_it_began_is_no_error() -> None:
+    Ran((), NOTHING, 0, True, "", 99.0).check()
+
+
 def test_a_load_that_succeeded() -> None:
     trace = told(READY, LOADING, answered(0, (ROOT, A)), {"end": True, "ms": 21})
     assert trace == LoadTrace(0, modules=(ROOT, A), elapsed_ms=12.5)
