@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning", "note"]
 Proof = Literal["loader", "static", "inferred"]
 
 
-@dataclass(frozen=True)
-class Remedy:
+class Remedy(NamedTuple):
     """What to do. Nothing of it is ever done by depwalk."""
 
     text: str  # for a person
@@ -18,8 +16,7 @@ class Remedy:
     url: str = ""  # that tells more, or where to get it; empty if there is none
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One cause."""
 
     code: str  # of the closed list in docs/findings

@@ -58,7 +58,7 @@ def _code(evidence: Evidence) -> Iterator[Code]:
             contents = isa.contents(module.image)
             lacks = contents is not None and any(isa.lacking(use.needs, processor) for use in contents.uses)
             exported = isa.exported(module.image) if lacks and module.depth == 0 else None
-            code = replace(code, contents=contents, exported=exported)
+            code = code._replace(contents=contents, exported=exported)
         yield code
 
 
@@ -67,7 +67,7 @@ def whole(code: Code) -> Code:
     image = code.module.image
     if image is None:
         return code
-    return replace(code, contents=code.contents or isa.contents(image), exported=code.exported or isa.exported(image))
+    return code._replace(contents=code.contents or isa.contents(image), exported=code.exported or isa.exported(image))
 
 
 def _host(evidence: Evidence, files: list[str]) -> Host:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import search, suppliers
 from depwalk.search import Order, Process, Resolution, Rule
@@ -24,8 +23,7 @@ _MOST = 10_000  # names in one section
 _NAMES = "names of DLLs in its texts"
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(NamedTuple):
     """One DLL of a graphics card's software."""
 
     name: str  # of the DLL

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import core, files, wheel
 
@@ -20,8 +19,7 @@ _BINARY = re.compile(r"\.(?:dll|pyd|exe)\b", re.IGNORECASE)  # in a line of RECO
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True)
-class Installation:
+class Installation(NamedTuple):
     """One distribution on the disk. Paths are absolute."""
 
     distribution: Distribution
@@ -32,8 +30,7 @@ class Installation:
     others: tuple[Distribution, ...] = ()  # further metadata of the same name: an old version that was not removed
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     """A file that RECORD lists."""
 
     path: str

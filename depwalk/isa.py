@@ -7,9 +7,8 @@ bytes at a faulting address need not be an instruction at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depwalk import core, cpu, tables
 
@@ -29,8 +28,7 @@ _X86 = ("x64", "x86")
 _ROOTS = ("", "TLS callback", "entry point", "initialiser", "export")  # by DW_ROOT_...
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(NamedTuple):
     """What an instruction needs: names of data/cpu.toml, the set it belongs to first; (BASE,) if they all have it.
 
     `label` is what people call that. `encoding` is "legacy", "VEX", "EVEX", "XOP" or "REX2". `kind` is "" or what is
@@ -50,8 +48,7 @@ class Instruction:
         return self.needs[0]
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(NamedTuple):
     """How much of an image's code needs an instruction set. `first` is the RVA of the first such instruction."""
 
     needs: tuple[str, ...]
@@ -60,8 +57,7 @@ class Use:
     first: int
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(NamedTuple):
     """All the code of an image. `functions` are pieces of code, `listed` of them by the exception directory.
 
     `unknown` instructions are in no row of the table; `asking` functions execute CPUID or XGETBV.
@@ -76,8 +72,7 @@ class Contents:
     uses: tuple[Use, ...]  # in the order of the table, without what every processor has
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(NamedTuple):
     """An instruction that runs before the processor was asked: the first of its set in its function.
 
     Addresses are RVAs. `root` is what the loader or the C runtime calls, of the kind `by`; `caller` is the function
@@ -95,8 +90,7 @@ class Need:
     certain: bool
 
 
-@dataclass(frozen=True)
-class Reached:
+class Reached(NamedTuple):
     """The code that runs at load: its needs in the order in which a walk meets them.
 
     Of `functions`, `asking` ask the processor or read what was asked; `through_pointers` calls were not followed.

@@ -161,7 +161,7 @@ def diagnose_caught(
     started = time.perf_counter()
     file = image.read(path) if ntpath.isabs(path) or os.path.isfile(path) else None
     chosen = target(file)
-    here = replace(chosen, loaded=tuple(name for name in loaded if name.lower() != path.lower()))
+    here = chosen._replace(loaded=tuple(name for name in loaded if name.lower() != path.lower()))
     if file is None:
         evidence = diagnosis.Evidence(graph.of_names("this process", [path], here), here, None)
         return _result(path, evidence, started, imported_as="")
@@ -199,9 +199,9 @@ def diagnose_command(
     if trace.executable:
         with contextlib.suppress(ValueError):
             there = python.at(trace.executable)
-            target = replace(target, python=there, architecture=there.architecture)
+            target = target._replace(python=there, architecture=there.architecture)
     if trace.exit_code in loader.CANNOT_BEGIN and not trace.python:
-        walked = graph.walk(program, image.read(program), replace(target, python=None))
+        walked = graph.walk(program, image.read(program), target._replace(python=None))
         evidence = diagnosis.Evidence(walked, target, None, load=trace.load, imported=trace)
         return _result(program, evidence, started, imported_as=trace.name)
     return _of_trace(trace, target, started, choices.TIMEOUT)
@@ -213,10 +213,9 @@ def _of_trace(trace: ImportTrace, target: Target, started: float, timeout: float
     path = fatal.path if fatal else trace.unfinished
     if fatal is not None and ntpath.basename(path) != path:  # ctypes makes such a path absolute
         path = ntpath.join(fatal.cwd or "", path)
-    there = replace(target, dll_dirs=tuple(dict.fromkeys((*target.dll_dirs, *trace.directories))))
+    there = target._replace(dll_dirs=tuple(dict.fromkeys((*target.dll_dirs, *trace.directories))))
     if fatal is not None:
-        there = replace(
-            there,
+        there = there._replace(
             path=search.path_entries(fatal.search_path, ";"),
             cwd=fatal.cwd,
             loaded=tuple(name for name in fatal.modules if name.lower() != path.lower()),
@@ -295,8 +294,7 @@ def _as_imported(
         found = package.directories_for(
             path, prefix=prefix, minor=minor, architecture=target.architecture, wanted=wanted
         )
-    imported = replace(
-        target,
+    imported = target._replace(
         inferred=tuple(Inferred(added.directory, added.source) for added in found.added),
         preloads=tuple(preload.path for preload in found.preloads if not _same(preload.path, path)),
     )

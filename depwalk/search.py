@@ -31,8 +31,7 @@ WINDOWS_10 = (10, 0, 0)  # the first with the Universal C Runtime
 INFERRED = "added by its package (inferred)"  # name of the rule
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One step of the search."""
 
     step: Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import files, runtimes
 from depwalk.target.directory import Directory
@@ -34,8 +34,7 @@ _NOTHING = Redirection()
 _DEPENDENCIES = "assemblies that the manifest asks for"  # most files have none, and each tree asks
 
 
-@dataclass(frozen=True)
-class _Identity:
+class _Identity(NamedTuple):
     name: str
     version: str
     token: str

@@ -23,9 +23,8 @@ The system sends at most 512 bytes a call (Microsoft's page on DbgPrint): the en
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,8 +72,7 @@ _TEXTS = [
 ]
 
 
-@dataclass(frozen=True)
-class Snap:
+class Snap(NamedTuple):
     """One thing that the loader said.
 
     `module` is the DLL in question as the loader names it, base name or path, "" where it does not; `parent` the module
@@ -132,7 +130,7 @@ class _Reader:
         if snap.kind == MISSING_PROCEDURE and self._repeats(thread, snap):
             return
         if snap.module and not snap.module.strip("?"):
-            snap = replace(snap, module=self._imports.get((thread, snap.parent), ""))
+            snap = snap._replace(module=self._imports.get((thread, snap.parent), ""))
         self.found.append(snap)
 
     def _look(self, thread: str, text: str) -> None:
@@ -148,7 +146,7 @@ class _Reader:
         if snap.base is not None:
             _remember(self._missing, thread, len(self.found))
         elif index is not None and self.found[index].procedure == snap.procedure:
-            self.found[index] = replace(self.found[index], parent=snap.parent, status=snap.status)
+            self.found[index] = self.found[index]._replace(parent=snap.parent, status=snap.status)
             return True
         return False
 

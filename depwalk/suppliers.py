@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase, translate
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depwalk import tables
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-@dataclass(frozen=True)
-class Supplier:
+class Supplier(NamedTuple):
     """One family of DLLs, in the version that a name stands for. Texts may have {importer} and {package} in them."""
 
     id: str

@@ -12,9 +12,8 @@ import stat
 import tempfile
 import weakref
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk.archive import names, zipped
 from depwalk.archive.zipped import UnreadableArchive
@@ -45,8 +44,7 @@ _LINKS = "symbolic links, which are installed as files that hold the name of the
 _OVERLAPPING = "members whose data overlap, as in a zip bomb"
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A file in the archive. `name` is where it would be installed, relative to site-packages."""
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from depwalk import core
@@ -41,7 +41,7 @@ def cases(
             label = choice.root or name
             label += "".join(f" + {runtime}" for runtime in one)
             case = Case(label, choice.root or name, tuple(one), choice.python, choice.cpu)
-            found.append((case, replace(choice, windows=None if choice.root else name, runtimes=tuple(one))))
+            found.append((case, choice._replace(windows=None if choice.root else name, runtimes=tuple(one))))
     return tuple(dict(found).items())
 
 
@@ -140,7 +140,7 @@ class Scan:
         with ThreadPoolExecutor() as pool:
             for listed in self.listed:
                 hashes = pool.map(_sha256, [file.path for file in listed.files])
-                listed.files[:] = [replace(file, sha256=found) for file, found in zip(listed.files, hashes)]
+                listed.files[:] = [file._replace(sha256=found) for file, found in zip(listed.files, hashes)]
 
 
 def _sha256(path: str) -> str:

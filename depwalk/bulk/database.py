@@ -11,9 +11,8 @@ import os
 import sqlite3
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import depwalk
 from depwalk.bulk import stored, writing
@@ -42,8 +41,7 @@ class DatabaseError(ValueError):
     """A database that cannot be used. The text says which and why, for a person."""
 
 
-@dataclass(frozen=True)
-class RunInfo:
+class RunInfo(NamedTuple):
     """One scan. `started` and `finished` are ISO 8601 in UTC; `finished` is empty if it runs or was killed."""
 
     id: int

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import image, result, wheel
 from depwalk.bulk import wheels
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from depwalk.target.python import Python
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """What is asked of every file."""
 
     cases: tuple[tuple[Case, Choice], ...]
@@ -83,7 +82,7 @@ def _choices(unit: Unit, site: Mapping[str, Collection[str]], question: Question
     else:
         own = _python_of(unit.path)
     minor = usual_minor(site)
-    return [(case, replace(choice, python=choice.python or own, otherwise=minor)) for case, choice in question.cases]
+    return [(case, choice._replace(python=choice.python or own, otherwise=minor)) for case, choice in question.cases]
 
 
 def _python_of(directory: str) -> str | None:
@@ -132,7 +131,7 @@ def _row(
     question: Question,
 ) -> tuple[Row, Graph | None]:
     try:
-        target = choose(own, replace(choice, python=None) if file.kind == "program" else choice, question.machine)
+        target = choose(own, choice._replace(python=None) if file.kind == "program" else choice, question.machine)
         reason = _not_for(file, own, target, site or {})
         if reason:
             return Row(file, case, None, reason=reason), None
@@ -199,8 +198,7 @@ def _described(file: File, own: Image, *, hashed: bool) -> File:
     distribution = wheel.read(owner.folder) if owner else None
     build = python.built_for(own) if file.kind == "extension" else None
     version = "" if build is None else "abi3" if build.minor is None else f"3.{build.minor}"
-    return replace(
-        file,
+    return file._replace(
         sha256=file.sha256 or (_sha256(own) if hashed else ""),
         distribution=distribution.name if distribution else "",
         version=distribution.version if distribution else "",

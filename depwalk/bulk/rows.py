@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,8 +18,7 @@ UnitKind = Literal["site", "prefix", "wheel", "directory"]
 FileKind = Literal["extension", "program", "dll", "wheel"]  # a "wheel" is a file only where it could not be opened
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """What is scanned as one: a site-packages, a conda prefix, a wheel, or any other directory."""
 
     path: str
@@ -29,8 +27,7 @@ class Unit:
     changed: int = 0  # nanoseconds since 1970, of a wheel
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """What a file is judged for, in the words of the command line."""
 
     label: str  # for a person
@@ -40,8 +37,7 @@ class Case:
     cpu: str | None = None  # None: none is assumed off Windows, this machine's on it
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """One file."""
 
     path: str  # in a wheel: the wheel's with the member's behind it
@@ -80,8 +76,7 @@ class Link(NamedTuple):
     unresolved: tuple[str, ...]  # those that the imported module does not export: names, or #ordinals
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One file in one case."""
 
     file: File

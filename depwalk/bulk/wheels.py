@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import suppliers, wheel
@@ -41,7 +40,7 @@ class Together:
         for archive in reversed(archives):
             for name, member in archive.members.items():
                 placed = _into(data, name)
-                self.members[placed] = replace(member, name=_into(data, member.name)) if placed != name else member
+                self.members[placed] = member._replace(name=_into(data, member.name)) if placed != name else member
                 self._holder[placed] = archive, name
             for name, entries in archive.directories.items():
                 own = {_into(data, key): _into(data, entry) for key, entry in entries.items()} if not name else entries

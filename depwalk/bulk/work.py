@@ -55,8 +55,8 @@ def do(task: Task, question: Question) -> Judged:
         first, second = (do(half, question) for half in halves)
         return Judged(first.rows + second.rows, {**first.parts, **second.parts})
     if not question.trees and task.unit.kind == "wheel":  # they are most of what a process sends to another one
-        found.rows = [replace(row, nodes=(), links=()) for row in found.rows]
-        found.parts = {key: replace(part, nodes=(), links=()) for key, part in found.parts.items()}
+        found.rows = [row._replace(nodes=(), links=()) for row in found.rows]
+        found.parts = {key: part._replace(nodes=(), links=()) for key, part in found.parts.items()}
     return found
 
 
@@ -127,12 +127,12 @@ def _undecided(row: Row, together: wheels.Together) -> Row:
         also=tuple(name for name in missing if name != first),
     )
     findings = [
-        replace(found, severity="warning") if found.code == "missing-dll" or sources.get(found.module) else found
+        found._replace(severity="warning") if found.code == "missing-dll" or sources.get(found.module) else found
         for found in row.findings
     ]
     if any(finding.severity == "error" for finding in findings):
-        return replace(row, findings=(*findings, told))
-    return replace(row, verdict="unknown", findings=(told, *findings))
+        return row._replace(findings=(*findings, told))
+    return row._replace(verdict="unknown", findings=(told, *findings))
 
 
 def _members(unit: Unit, archive: Archive, question: Question) -> tuple[list[File], Judged]:
@@ -188,7 +188,7 @@ def rows_of_parts(
         if file.kind == "dll" and file.path not in by_itself:
             found = (parts.get((file.path, number)) for number in range(len(question.cases)))
             rows += [
-                replace(part, file=replace(part.file, size=file.size, changed=file.changed))
+                part._replace(file=part.file._replace(size=file.size, changed=file.changed))
                 for part in found
                 if part is not None
             ]

@@ -297,9 +297,8 @@ class _Rows:
         self.rows: list[Row] = []
 
     def add(self, row: Row) -> None:
-        from dataclasses import replace
 
-        self.rows.append(replace(row, nodes=(), links=()))
+        self.rows.append(row._replace(nodes=(), links=()))
 
 
 class _Lines:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depwalk import choices, core, tables
@@ -34,8 +33,7 @@ _ABSENT: Registers = (0, 0, 0, 0)
 _OSXSAVE = 27  # of ECX of leaf 1: XGETBV may be executed
 
 
-@dataclass(frozen=True)
-class Feature:
+class Feature(NamedTuple):
     """One instruction set: has the processor got it, and has the system switched on the registers it works on."""
 
     in_cpu: bool
@@ -63,8 +61,7 @@ class Emulation(NamedTuple):
     has_not: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Cpu:
+class Cpu(NamedTuple):
     """An x86 processor by its answers. A leaf that was not recorded counts as one that the processor has not got.
 
     `xcr0` is None where it cannot be read (no OSXSAVE) or is not known: then no state that it switches on is.

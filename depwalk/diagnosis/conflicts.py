@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ntpath
 import os
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import files, image, runtimes, tables, wheel
 from depwalk.diagnosis import commands
@@ -30,8 +29,7 @@ _SHOWN = 4  # copies listed in a finding
 _OLD_CONDA = 10  # conda's Python before 3.10 asks a variable before it searches its own directories first
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(NamedTuple):
     """Another file with the name of the one that is taken."""
 
     path: str

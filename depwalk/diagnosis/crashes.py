@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ntpath
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import loader, runtimes
@@ -52,7 +51,7 @@ def from_load(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
         alike = [failure for failure in load.failures if _ended_alike(failure, load)]
         for failure in load.failures:
             found = _alone(evidence, load, failure)
-            yield replace(found, severity="warning") if alike and failure not in alike else found
+            yield found._replace(severity="warning") if alike and failure not in alike else found
     else:
         yield _root(evidence, load)
 
@@ -69,8 +68,8 @@ def _by_processor(evidence: Evidence, load: LoadTrace) -> Iterable[Finding]:
     if finding is not None:
         same = [found for found in evidence.graph.modules[1:] if (found.path or "").lower() == path.lower()]
         needed_by = evidence.importer(same[0]) if same else ""
-        yield replace(
-            finding, needed_by=needed_by, evidence=(*finding.evidence, *(evidence.chain(same[0]) if same else ()))
+        yield finding._replace(
+            needed_by=needed_by, evidence=(*finding.evidence, *(evidence.chain(same[0]) if same else ()))
         )
 
 
@@ -85,7 +84,7 @@ def _root(evidence: Evidence, load: LoadTrace) -> Finding:
     """Nothing that it needs fails alone: it is the file itself, wherever its code was when it happened."""
     exception = fatal(load, load.code, load.exit_code)
     finding = _finding(evidence, load, evidence.graph.root, load.code, load.exit_code, exception)
-    return replace(finding, evidence=(*finding.evidence, *_by_code(evidence)))
+    return finding._replace(evidence=(*finding.evidence, *_by_code(evidence)))
 
 
 def _by_code(evidence: Evidence) -> Iterable[str]:
@@ -120,7 +119,7 @@ def _alone(evidence: Evidence, load: LoadTrace, failure: Failure) -> Finding:
             remedy=install(supplier),
             proof="loader",
         )
-    return replace(finding, needed_by=importer, evidence=facts, also=failure.circle)
+    return finding._replace(needed_by=importer, evidence=facts, also=failure.circle)
 
 
 def _alone_words(failure: Failure) -> str:

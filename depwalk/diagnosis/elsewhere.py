@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import files, image, tables
 from depwalk.finding import Remedy
@@ -30,8 +29,7 @@ HASHED = re.compile(r"(.+)-[0-9a-f]{6,64}\.dll", re.IGNORECASE)  # what packagin
 _SHOWN = 3  # files of other names
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A directory outside the search."""
 
     path: str
@@ -40,8 +38,7 @@ class Place:
     own: bool = False  # it belongs to the Python environment itself
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(NamedTuple):
     """A file of the name that is looked for."""
 
     path: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import wheel
@@ -70,7 +69,7 @@ def mixed_environment(evidence: Evidence, findings: Sequence[Finding]) -> list[F
     kept = [error for error in findings if error.code not in _UNEXPLAINED or error.module != mixed.module]
     how = tuple(error.message for error in findings if error not in kept)
     if how:
-        mixed = replace(mixed, severity="error", evidence=(*how, *mixed.evidence), proof="inferred")
+        mixed = mixed._replace(severity="error", evidence=(*how, *mixed.evidence), proof="inferred")
     return [*kept, mixed]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depwalk.host import Host
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 _SHOWN = 6  # directories named in a finding; a module's `tried` has them all
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(NamedTuple):
     """What the code of a module needs of a processor: run at load, all of it, and what its exports run.
 
     The last two are None where they were not asked: see gather.

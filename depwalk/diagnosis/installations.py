@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ntpath
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import wheel
@@ -140,8 +139,7 @@ def _explained(finding: Finding, evidence: Evidence) -> Finding:
         if reason is None:
             continue
         what, fact, remedy = reason
-        return replace(
-            finding,
+        return finding._replace(
             code="modified-file",
             module=module.name,
             message=f"{module.name} {what}, and it does not work.",
@@ -202,7 +200,7 @@ def _quarantined_beside(installation: Installation, evidence: Evidence, told: se
     fails = imported is not None and not imported.ended_well and imported.fatal is None
     for path in installation.absent:
         if os.path.basename(path).lower() not in told and _defender(path, evidence):
-            yield replace(_absent(path, installation, evidence, None), severity="error" if fails else "warning")
+            yield _absent(path, installation, evidence, None)._replace(severity="error" if fails else "warning")
 
 
 def _changed(installation: Installation, evidence: Evidence, told: set[str], *, failed: bool) -> Iterator[Finding]:

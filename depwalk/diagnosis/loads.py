@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import loader
@@ -52,10 +51,10 @@ def _confirmed(evidence: Evidence, load: LoadTrace, findings: Sequence[Finding])
     fact = f"the loader answered {load.code}, and this cause leads to another code"
     for finding in findings:
         if finding in agree:
-            yield replace(finding, proof="loader")
+            yield finding._replace(proof="loader")
         elif finding in errors:
-            told = replace(finding, evidence=(*finding.evidence, fact))
-            yield replace(told, severity="warning") if agree else told
+            told = finding._replace(evidence=(*finding.evidence, fact))
+            yield told._replace(severity="warning") if agree else told
         else:
             yield finding
 
@@ -79,4 +78,4 @@ def _contradicted(finding: Finding) -> Finding:
     if finding.severity != "error" or finding.code in AFTER_LOADING:
         return finding
     fact = "the loader did not stop at this"
-    return replace(finding, severity="warning", evidence=(*finding.evidence, fact))
+    return finding._replace(severity="warning", evidence=(*finding.evidence, fact))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -130,7 +129,7 @@ def _of_the_load(found: Sequence[Finding], *, died: bool) -> Iterable[Finding]:
             others = ", ".join(other.module for other in found[1:])
             ended = "the load ended with this code"
             facts = (f"{ended}; it may also be for {others}" if others else ended,)
-            yield replace(finding, severity="error", proof="loader", evidence=(*facts, *finding.evidence))
+            yield finding._replace(severity="error", proof="loader", evidence=(*facts, *finding.evidence))
         else:
             yield finding
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ntpath
 import os
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import runtimes, tables
 from depwalk.diagnosis import conflicts
@@ -31,8 +30,7 @@ _MODULE, _CODE = 3, 6  # fields of an event of Application Error
 # ---- mutexes -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Pair:
+class _Pair(NamedTuple):
     """A module whose mutexes an msvcp140.dll does not understand."""
 
     importer: Module
@@ -128,8 +126,7 @@ def _too_old(evidence: Evidence, pair: _Pair) -> Finding:
 
 
 def _as_error(finding: Finding, facts: tuple[str, ...], *, seen: bool) -> Finding:
-    return replace(
-        finding,
+    return finding._replace(
         severity="error",
         message=finding.message.replace("may crash", "crashes"),
         evidence=(*finding.evidence, *facts),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import cpu, isa
@@ -55,7 +54,7 @@ def run_at_load(evidence: Evidence) -> Iterable[Finding]:
             lacking = isa.lacking((certain or needs[0]).needs, processor) or ""
             told = (*evidence.chain(code.module), *_places(code, needs, _bits(evidence)))
             found = _finding(code.module.name, lacking, processor, told, "static")
-            found = replace(found, needed_by=evidence.importer(code.module))
+            found = found._replace(needed_by=evidence.importer(code.module))
             yield found if certain else _maybe(found, lacking, processor)
 
 
@@ -72,7 +71,7 @@ def _maybe(found: Finding, lacking: str, processor: Cpu) -> Finding:
         f"{found.module} may run {label} instructions while it is loaded, which {_who(processor)} cannot execute; "
         "whether it does is decided only then."
     )
-    return replace(found, severity="warning", message=message)
+    return found._replace(severity="warning", message=message)
 
 
 def run_when_called(evidence: Evidence) -> Iterable[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from depwalk import runtimes, tables, wheel
@@ -300,7 +299,7 @@ def repair(evidence: Evidence, supplier: Runtime) -> Remedy:
 def _by_administrator(evidence: Evidence, remedy: Remedy) -> Remedy:
     if evidence.host.administrator is not False:
         return remedy
-    return replace(remedy, text=f"{remedy.text[:-1]} (this needs an administrator).")
+    return remedy._replace(text=f"{remedy.text[:-1]} (this needs an administrator).")
 
 
 def _covers(source: str, names: Sequence[str], supplier: Runtime, evidence: Evidence) -> bool:

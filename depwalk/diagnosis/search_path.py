@@ -5,8 +5,7 @@ from __future__ import annotations
 import ntpath
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import files
 from depwalk.finding import Finding, Remedy
@@ -28,8 +27,7 @@ _BITLOCKER = 0x80310000  # the codes of BitLocker are this and its last 16 bits
 _VARIABLE = re.compile(r"%([^%]+)%")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of PATH as it is written."""
 
     text: str

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import files, gpu, suppliers, wheel
 from depwalk.diagnosis import commands, elsewhere
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 _SHOWN = 3  # files of another version
 
 
-@dataclass(frozen=True)
-class _Lack:
+class _Lack(NamedTuple):
     """DLLs of one family that are missing, with the file that needs the first of them, and whose that is."""
 
     supplier: Supplier
@@ -61,8 +59,8 @@ def not_in_its_package(evidence: Evidence, missing: Sequence[Module]) -> Iterabl
                 f"{importer.name} of {owner} needs {module.name}, which the package does not bring and no directory "
                 "that is searched has."
             )
-            yield replace(
-                _base(module, evidence), message=message, remedy=_another_version(module.name, owner, evidence)
+            yield _base(module, evidence)._replace(
+                message=message, remedy=_another_version(module.name, owner, evidence)
             )
 
 
@@ -155,8 +153,7 @@ def _needs(lack: _Lack) -> str:
 def _finding(code: str, evidence: Evidence, lack: _Lack, message: str) -> Finding:
     module = lack.modules[0]
     base, also = _base(module, evidence), tuple(other.name for other in lack.modules[1:])
-    return replace(
-        base,
+    return base._replace(
         code=code,
         message=message,
         evidence=(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +39,7 @@ def folded(evidence: Evidence, findings: Sequence[Finding]) -> list[Finding]:
     first = next((finding for finding in old if finding.module.lower() in missing), old[0])
     others = [finding for finding in old if finding is not first]
     also = (name for finding in (first, *others) for name in (*finding.also, finding.module))
-    told = replace(
-        first,
+    told = first._replace(
         evidence=(*first.evidence, *(f"and: {finding.message}" for finding in others)),
         also=tuple(name for name in dict.fromkeys(also) if name != first.module),
     )

@@ -5,8 +5,7 @@ Nothing here is asked before a question needs it, and nothing needs an administr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from depwalk.host.events import Events
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from depwalk.host.redistributables import Redistributable
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """Each is None where it was not asked, or gave no answer."""
 
     administrator: bool | None = None  # whether the user can act as one

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depwalk import core, tables
 
@@ -60,8 +60,7 @@ class Event:
                 yield _without_volume(found), found.startswith("%") and not found.upper().startswith("%OSDRIVE%")
 
 
-@dataclass(frozen=True)
-class Events:
+class Events(NamedTuple):
     """What was found, and the logs that could not be read."""
 
     found: tuple[Event, ...] = ()

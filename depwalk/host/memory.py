@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from depwalk import core
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(NamedTuple):
     """Bytes."""
 
     limit: int  # physical memory and paging files

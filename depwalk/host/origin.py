@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import core
 
@@ -17,8 +16,7 @@ _LONGEST = 4096  # characters of a mark
 _ELSEWHERE = 0x1000 | 0x40000 | 0x400000
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """A file with a Zone.Identifier stream, or one whose content is not on this disk."""
 
     path: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depwalk import runtimes
 
@@ -16,8 +15,7 @@ _ARCHITECTURES = ("x64", "x86", "arm64")
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)", re.IGNORECASE | re.ASCII)
 
 
-@dataclass(frozen=True)
-class Redistributable:
+class Redistributable(NamedTuple):
     """One installed package."""
 
     id: str  # of runtimes.toml: vc14, vc12, ...

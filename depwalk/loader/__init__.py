@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depwalk import core, cpu, search, snaps, tables
 from depwalk.loader.story import Mapped, Raised
@@ -37,8 +36,7 @@ _PAUSE = 0.2  # seconds before the second, and twice as long before the third
 _STEPS = 3  # hanging dependencies that the time limit is enough for
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """How the load of one module, alone, failed."""
 
     path: str
@@ -47,8 +45,7 @@ class Failure:
     circle: tuple[str, ...] = ()  # names of modules that need it and that it needs: they fail together
 
 
-@dataclass(frozen=True)
-class LoadTrace:
+class LoadTrace(NamedTuple):
     """How one load ended: one of `code` (0: loaded), `exit_code` and `timed_out` tells."""
 
     code: int | None  # GetLastError; 0: it loaded
@@ -129,15 +126,14 @@ def trace_load(path: str, target: Target, timeout: float, *, with_snaps: bool = 
 
 def look_closer(trace: LoadTrace, path: str, graph: Graph, target: Target, timeout: float) -> LoadTrace:
     """Add to a load that failed what only more children tell: the story of the failure, and the modules at fault."""
-    found = replace(trace, failures=tuple(failures(graph, probe(graph, target, timeout))))
+    found = trace._replace(failures=tuple(failures(graph, probe(graph, target, timeout))))
     if trace.timed_out:
         return found  # the story of waiting for ever
     try:
         told = trace_load(path, target, timeout, with_snaps=True)
     except OSError:
         return found  # under an emulated processor, or a policy, there is no debug API
-    return replace(
-        found,
+    return found._replace(
         modules=told.modules or found.modules,
         mapped=told.mapped,
         raised=found.raised or told.raised,  # the child's own are not changed by a debugger
@@ -189,7 +185,7 @@ def failures(graph: Graph, failed: Sequence[Failure]) -> Iterable[Failure]:
             continue
         done |= circle
         others = sorted(graph.modules[other].name for other in circle - {own})
-        yield replace(failure, circle=tuple(others))
+        yield failure._replace(circle=tuple(others))
 
 
 def _below(graph: Graph, identifier: int) -> set[int]:
@@ -264,4 +260,4 @@ def _told(ran: Ran, *, traced: bool) -> LoadTrace:
     )
     if answer:
         return trace
-    return replace(trace, exit_code=None if ran.timed_out else ran.exit_code, timed_out=ran.timed_out)
+    return trace._replace(exit_code=None if ran.timed_out else ran.exit_code, timed_out=ran.timed_out)

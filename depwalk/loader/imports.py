@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from depwalk import core, snaps
 from depwalk.loader import LoadTrace, processes
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 _PYTHON_DLL = re.compile(r"\\python3\d+t?\.dll$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class FailedLoad:
+class FailedLoad(NamedTuple):
     """An extension module, or a file given to ctypes, that did not load."""
 
     path: str
@@ -36,8 +34,7 @@ class FailedLoad:
     by_ctypes: bool = False  # a file that was given to ctypes
 
 
-@dataclass(frozen=True)
-class ImportTrace:
+class ImportTrace(NamedTuple):
     """How an import or a program ended, and what led there."""
 
     name: str  # what was imported, or the command line
@@ -115,7 +112,7 @@ def trace_command(
     records = _of_one_process(ran.records)
     told = _told(" ".join(command), ran, records, ended_well=ran.exit_code == 0 and not ran.timed_out)
     ran_python = any(_PYTHON_DLL.search(module.path) for module in ran.story.modules)
-    return replace(told, is_program=True, unheard=ran_python and not told.python)
+    return told._replace(is_program=True, unheard=ran_python and not told.python)
 
 
 def _of_one_process(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

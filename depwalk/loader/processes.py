@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Callable
+from typing import IO, TYPE_CHECKING, Any, Callable, NamedTuple
 
 from depwalk import core
 from depwalk.loader.story import Story, Teller, watched
@@ -32,8 +32,7 @@ _GRACE = 5.0  # seconds for a process that was ended to be gone
 _LONGEST_RECORD = 64 * 1024 * 1024  # bytes
 
 
-@dataclass(frozen=True)
-class Ran:
+class Ran(NamedTuple):
     """How a child ended, and what it left."""
 
     records: tuple[dict[str, Any], ...]

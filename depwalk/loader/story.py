@@ -5,7 +5,7 @@ from __future__ import annotations
 import ntpath
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import core
 
@@ -20,8 +20,7 @@ _ACCESS = {0: "read", 1: "write", 8: "execute"}
 _ACCESS_VIOLATION = 0xC0000005
 
 
-@dataclass(frozen=True)
-class Mapped:
+class Mapped(NamedTuple):
     """A file that was mapped as an image; `at_ms` counts from the start of the child."""
 
     path: str
@@ -30,8 +29,7 @@ class Mapped:
     process: int = 0
 
 
-@dataclass(frozen=True)
-class Raised:
+class Raised(NamedTuple):
     """An exception; `module` and `rva` say where, None if it lies in no image."""
 
     code: int
@@ -54,8 +52,7 @@ class Raised:
         return f"{ntpath.basename(self.module)}+0x{self.rva:X}"
 
 
-@dataclass(frozen=True)
-class Story:
+class Story(NamedTuple):
     """Everything that the debug API, or the process itself, told of a child."""
 
     modules: tuple[Mapped, ...] = ()  # in the order in which they were mapped

@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import files, wheel
 from depwalk.package.places import Finder, extensions_below, standard_modules
@@ -35,8 +34,7 @@ class PackageNotFound(ValueError):  # noqa: N818  (as FileNotFound)
     """No such module for Windows in the given directories; says so in one sentence, for a person."""
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(NamedTuple):
     """The import of one file: what its packages add to the DLL search before it is loaded, and load themselves.
 
     `name` is its dotted name, or for a plain DLL that of its package ("" without one). `complete`: all that could run
@@ -53,8 +51,7 @@ class Package:
     sources: tuple[str, ...] = ()  # files that were read
 
 
-@dataclass(frozen=True)
-class Extension:
+class Extension(NamedTuple):
     """An extension that an import loads, with what had been added and loaded when it was reached.
 
     `source` is the line that imports it, "" where none does.
@@ -68,8 +65,7 @@ class Extension:
     optional: bool = False  # the import goes on without it: its failure is caught, or nothing seen imports it
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """An importable name: "package" (`path` is its directory), "module" or "extension" (`path` is the file).
 
     `extensions` stand in the order in which importing it reaches them. If none of its own is reached though it has

@@ -45,8 +45,7 @@ _LOAD = re.compile(r"ctypes\.(?:.*\.)?(?:CDLL|WinDLL|OleDLL|PyDLL|LoadLibrary(?:
 _MACHINES = {"x64": "AMD64", "x86": "x86", "arm64": "ARM64"}
 
 
-@dataclass(frozen=True)
-class Added:
+class Added(NamedTuple):
     """A directory that a package adds to the DLL search. `source` is the line that does it: numpy/__init__.py:12."""
 
     directory: str
@@ -54,8 +53,7 @@ class Added:
     source: str
 
 
-@dataclass(frozen=True)
-class Preload:
+class Preload(NamedTuple):
     """A DLL that a package loads itself: a path, or a bare name as it is written."""
 
     path: str

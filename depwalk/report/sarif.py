@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from depwalk import __version__, choices, tables
@@ -66,8 +66,7 @@ def render_scan(summary: Summary, rows: Iterable[Row], *, base: str, status: int
     return run.document(status, whole=finished and status != choices.USAGE)
 
 
-@dataclass(frozen=True)
-class _Subject:
+class _Subject(NamedTuple):
     """What a result is about. `key` tells it from others wherever it lies; `member` is its path in a wheel."""
 
     path: str  # empty for what is no file

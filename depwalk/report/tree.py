@@ -6,7 +6,6 @@ each, and the others are counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk.report.lines import Line, shown, wrap
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from depwalk.result import Result
 
 
-@dataclass(frozen=True)
-class Glyphs:
+class Glyphs(NamedTuple):
     """What the tree is drawn with."""
 
     branch: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk.target.directory import Directory
 
@@ -16,16 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["Directory", "Inferred", "Setting", "Target"]
 
 
-@dataclass(frozen=True)
-class Inferred:
+class Inferred(NamedTuple):
     """A directory that a package adds when it is imported, by its own source."""
 
     path: str
     source: str  # file and line
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """Where a file would run."""
 
     windows: Windows

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import choices, cpu, runtimes, tables, wheel
 from depwalk.target import Target, environment, python, windows
@@ -32,8 +32,7 @@ class Machine:
     variables: Mapping[str, str] = field(default_factory=dict)  # as environment.kept gives them
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """What a user asked for, in the words of the command line; None is the default."""
 
     windows: str | None = None
@@ -124,7 +123,7 @@ def _on_this_machine(minor: int, architecture: str, free_threaded: bool, own: Py
     if found:
         return python.at(found)
     # Not installed here: loads are tried in this interpreter's process, by the rules of that version.
-    return replace(own, minor=minor, free_threaded=free_threaded, stand_in=True)
+    return own._replace(minor=minor, free_threaded=free_threaded, stand_in=True)
 
 
 def _read_off(file: Image, otherwise: int) -> Python | None:

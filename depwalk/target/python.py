@@ -6,9 +6,8 @@ import os
 import re
 import struct
 import sys
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import image, tables
 from depwalk.target.directory import Directory
@@ -32,8 +31,7 @@ _ARCHITECTURES = {
 _CONDA_DIRECTORIES = ("Library\\mingw-w64\\bin", "Library\\usr\\bin", "Library\\bin", "Scripts", "bin")
 
 
-@dataclass(frozen=True)
-class Python:
+class Python(NamedTuple):
     """A CPython for Windows."""
 
     minor: int  # of its version: 11 for CPython 3.11
@@ -92,8 +90,7 @@ class Python:
         return name.format(version=f"3{self.minor}", t="t" if self.free_threaded else "")
 
 
-@dataclass(frozen=True)
-class Build:
+class Build(NamedTuple):
     """What Python an extension module was built for."""
 
     minor: int | None  # of its version; None for the stable ABI

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,9 +63,9 @@ class Machine:
         prefix = str(self.drive / "env")
         around = Environment(prefix, prefix, conda=conda, sites=(str(self.site),))
         place = target("10", loader, app=self.drive / "env", environment=around, **fields)
-        place = replace(place, windows=windows.at_root(str(self.drive)))
+        place = place._replace(windows=windows.at_root(str(self.drive)))
         if conda and place.python is not None:
-            place = replace(place, python=replace(place.python, conda=True))
+            place = place._replace(python=place.python._replace(conda=True))
         file = image.read(root)
         walked = graph.walk(str(root), file, place)
         found = wheel.distribution_of(str(root))

@@ -51,7 +51,7 @@ def real(tmp_path: Path, loader: str, **dlls: bytes) -> Target:
 
 def conda(place: Target, prefix: Path, **facts: Any) -> Target:
     sites = (str(prefix / "Lib" / "site-packages"),)
-    return replace(place, environment=Environment(str(prefix), str(prefix), conda=True, sites=sites, **facts))
+    return place._replace(environment=Environment(str(prefix), str(prefix), conda=True, sites=sites, **facts))
 
 
 def test_case_B5_stable_abi_in_a_distribution_without_python3_dll(site: Path, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_case_D10_a_package_of_the_users_site_of_another_python(tmp_path: Path) 
     install(user / "site-packages", files, named="pyzmq-16.0", tags=["cp37-cp37m-win32"])
     place = target("10", "3.7", environment=Environment("C:\\Anaconda3", "C:\\Anaconda3", conda=True, sites=()))
     assert place.environment is not None
-    place = replace(place, environment=replace(place.environment, user_base=str(user)))
+    place = place._replace(environment=replace(place.environment, user_base=str(user)))
     found = findings(user / "site-packages" / "zmq" / "backend" / "cython" / "constants.pyd", place)
     expect_primary("D10", found)
     assert any(one.code == "mixed-environment" and str(user) in one.message for one in found)
@@ -111,7 +111,7 @@ def test_case_H3_a_wheel_for_every_platform_without_the_dll(site: Path) -> None:
 def test_case_H4_the_machine_is_arm64_and_the_python_is_not(site: Path) -> None:
     name = "_sounddevice_data/portaudio-binaries/libportaudioarm64.dll"
     install(site, {name: pe(machine="arm64", exports=["f"])}, named="sounddevice-0.5.5", tags=["py3-none-any"])
-    place = replace(target("11", "3.11"), windows=windows.named("11-arm64"))
+    place = target("11", "3.11")._replace(windows=windows.named("11-arm64"))
     found = expect_primary("H4", findings(site / name, place))
     assert any("emulates x64" in fact for fact in found.evidence)
 

@@ -60,10 +60,9 @@ class Machine:
         prefix = str(self.drive / "Python")
         place = target("10", loader, loaded=loaded)
         assert place.python is not None
-        place = replace(
-            place,
+        place = place._replace(
             windows=replace(windows.at_root(str(self.drive)), version=(10, 0, 19045)),
-            python=replace(place.python, directory=Directory(prefix), conda=conda),
+            python=place.python._replace(directory=Directory(prefix), conda=conda),
             environment=Environment(prefix, prefix, conda=conda, sites=(str(self.drive / SITE),)),
         )
         file = image.read(root)

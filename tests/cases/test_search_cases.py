@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -202,7 +201,7 @@ def test_near_miss_a_python_inside_a_program_that_has_python3_dll_itself(make_pe
 
 def test_near_miss_a_file_that_ctypes_calls_missing_and_that_is(make_pe: MakePE) -> None:
     path = make_pe("there.dll")
-    place = replace(target(), dll_dirs=())
+    place = target()._replace(dll_dirs=())
     gone = graph.of_names("program", ["C:\\gone.dll"], place)
     found = diagnosis.diagnose(Evidence(gone, place, None, **by_ctypes(path, 126, "C:\\gone.dll")))
     assert not any("itself is there" in fact for one in found for fact in one.evidence)

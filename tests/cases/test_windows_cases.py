@@ -33,7 +33,7 @@ def live(place: Target, drive: Path, **facts: Any) -> Target:
     """The same Windows as the one that runs, with what System32 on this drive has."""
     (drive / "Windows" / "System32").mkdir(parents=True, exist_ok=True)
     system = replace(place.windows, live=True, root=str(drive / "Windows"), **facts)
-    return replace(place, windows=replace(system, label=live_label(system.version, system.editions)))
+    return place._replace(windows=replace(system, label=live_label(system.version, system.editions)))
 
 
 def importing(make_pe: MakePE, name: str, *dlls: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +76,7 @@ def test_a_failure_is_explained_by_the_instruction_set(animal: dict[str, Any]) -
 @pytest.mark.parametrize("animal", ANIMALS, ids=itemgetter("name"))
 def test_the_prediction_comes_true_but_for_documented_limits(animal: dict[str, Any]) -> None:
     """Predicted for the processor that is really there, and loaded on it."""
-    target = replace(assumed_target(animal, "10"), cpu=cpu.live())
+    target = assumed_target(animal, "10")._replace(cpu=cpu.live())
     predicted = diagnose(target_path(animal), lambda _: target, load=False)
 
     assert predicted.verdict == animal["processor"]["verdict"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ def target(
         minor, architecture, free_threaded = version
         interpreter = python.assumed(minor, architecture, free_threaded=free_threaded)
         if app is not None:
-            interpreter = replace(interpreter, directory=Directory(os.fspath(app)))
+            interpreter = interpreter._replace(directory=Directory(os.fspath(app)))
     for name in ("dll_dirs", "path", "loaded"):
         if name in fields:
             fields[name] = tuple(os.fspath(path) for path in fields[name])
@@ -51,7 +50,7 @@ def judging_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cpu | None], None]
     """What sets the processor that every target of a test has, as the live one."""
 
     def judge_for(chosen: Cpu | None) -> None:
-        named = None if chosen is None else replace(chosen, name=cpu.LIVE)
+        named = None if chosen is None else chosen._replace(name=cpu.LIVE)
         monkeypatch.setattr(f"{__name__}.processor", named)
 
     return judge_for

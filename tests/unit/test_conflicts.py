@@ -58,7 +58,7 @@ def remedy(finding: Finding) -> str:
 def drive(tmp_path: Path, loader: str = "3.11", **fields: Any) -> Target:
     """A process on a Windows whose System32 is a real directory below tmp_path."""
     (tmp_path / "Windows" / "System32").mkdir(parents=True, exist_ok=True)
-    return replace(target("10", loader, **fields), windows=windows.at_root(str(tmp_path)))
+    return target("10", loader, **fields)._replace(windows=windows.at_root(str(tmp_path)))
 
 
 def installed(site: Path, name: str, version: str, *files: Path, installer: str = "pip") -> None:

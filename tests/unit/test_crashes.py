@@ -73,7 +73,7 @@ def exceptions(found: Finding) -> list[str]:
 def test_the_exception_that_a_code_or_an_exit_status_stands_for_is_told_with_its_place(
     load: LoadTrace, exception: int, root: Path
 ) -> None:
-    (fact,) = exceptions(finding(root, replace(load, raised=(raised(exception, root, 0x1234),))))
+    (fact,) = exceptions(finding(root, load._replace(raised=(raised(exception, root, 0x1234),))))
     assert fact.startswith(f"exception 0x{exception:08X} ")
     assert fact.endswith(" at root.pyd+0x1234")
 
@@ -165,7 +165,7 @@ def test_the_dependency_that_never_ends_loading_is_blamed(root: Path) -> None:
 
 def alone(root: Path, *failures: tuple[str, int | None, int | None], load: LoadTrace) -> list[tuple[str, str, str]]:
     failed = tuple(Failure(str(root.with_name(name)), code, status) for name, code, status in failures)
-    found = findings(root, replace(load, failures=failed))
+    found = findings(root, load._replace(failures=failed))
     return [(one.severity, one.code, one.module) for one in found]
 
 
@@ -330,7 +330,7 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def illegal(module: object, code: bytes, load: LoadTrace | None = None) -> LoadTrace:
     exception = raised(ILLEGAL_INSTRUCTION, module, 0x4D7F, code_bytes=code)
-    return replace(load or LoadTrace(ILLEGAL_INSTRUCTION), raised=(exception,))
+    return (load or LoadTrace(ILLEGAL_INSTRUCTION))._replace(raised=(exception,))
 
 
 def test_an_instruction_that_the_processor_does_not_have_names_the_instruction_set(on: Any, root: Path) -> None:
@@ -382,7 +382,7 @@ def test_the_dependency_that_holds_the_instruction_is_blamed_and_not_the_one_tha
     on: Any, root: Path
 ) -> None:
     on(NO_AVX)
-    load = replace(illegal(root.with_name("b.dll"), VMOVDQU), failures=(Failure(str(root.with_name("a.dll")), 1114),))
+    load = illegal(root.with_name("b.dll"), VMOVDQU)._replace(failures=(Failure(str(root.with_name("a.dll")), 1114),))
     found = finding(root, load)
     assert (found.code, found.module, found.needed_by) == ("cpu-feature-missing", "b.dll", "a.dll")
     assert "needed through: root.pyd -> a.dll -> b.dll" in found.evidence

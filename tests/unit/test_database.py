@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,11 +66,11 @@ def test_what_is_written_is_read_again(path: str) -> None:
             FILE, SEVEN, (module("ucrtbase.dll"), {"name": "api-ms-win-crt-heap-l1-1-0.dll", "unresolved": ("f", "#3")})
         ),
         Row(MEMBER, TEN, None, reason="for another architecture"),
-        Row(replace(FILE, path="/site-packages/b.pyd"), TEN, None, reason="cannot be read", unreadable=True),
+        Row(FILE._replace(path="/site-packages/b.pyd"), TEN, None, reason="cannot be read", unreadable=True),
     ]
     run = one_run(path, rows)
     assert read(path, run) == rows
-    assert read(path, run, trees=False) == [replace(found, nodes=(), links=()) for found in rows]
+    assert read(path, run, trees=False) == [found._replace(nodes=(), links=()) for found in rows]
 
 
 def test_a_run_tells_what_was_asked(path: str) -> None:
@@ -150,11 +149,11 @@ def test_any_text_comes_back_as_it_was(rows: list[Row], tmp_path: Path) -> None:
 
 def test_a_file_name_that_is_no_unicode_is_found_again(tree: Tree) -> None:
     name = "caf\udce9.dll"  # what Linux makes of the byte E9
-    tree.rows = [row(replace(tree.file("a.pyd"), path=str(tree.site / "b\udce9.pyd")), TEN, module(name))]
+    tree.rows = [row(tree.file("a.pyd")._replace(path=str(tree.site / "b\udce9.pyd")), TEN, module(name))]
     tree.files = [found.file for found in tree.rows]
     assert tree.scan() == 0
     assert tree.scan() == 1
-    new = replace(tree.files[0], path=str(tree.site / name))
+    new = tree.files[0]._replace(path=str(tree.site / name))
     tree.files.append(new)
     assert tree.scan() == 0
 
@@ -217,8 +216,8 @@ class Tree:
             reused = 0
             for found in self.rows:
                 again = earlier.find(found.file, self.case)
-                assert again is None or again == replace(found, nodes=(), links=(), reused=True)
-                database.add(again or replace(found, case=self.case))
+                assert again is None or again == found._replace(nodes=(), links=(), reused=True)
+                database.add(again or found._replace(case=self.case))
                 reused += again is not None
             database.finish(state)
         return reused
@@ -233,7 +232,7 @@ def test_what_is_unchanged_is_reused(tree: Tree) -> None:
     assert [tree.scan() for _ in range(3)] == [0, 1, 1]
     with Database(tree.path) as database:
         assert [[found.reused for found in database.rows(run)] for run in (1, 2, 3)] == [[False], [True], [True]]
-        assert list(database.rows(3, trees=True)) == [replace(tree.rows[0], reused=True)]
+        assert list(database.rows(3, trees=True)) == [tree.rows[0]._replace(reused=True)]
 
 
 def test_a_run_that_reuses_writes_few_rows(tree: Tree) -> None:
@@ -363,17 +362,17 @@ def test_a_module_under_another_name_than_its_file_matters(tree: Tree) -> None:
 @pytest.mark.parametrize("said", [{"distribution": "b"}, {"version": "2.0"}, {"architecture": "x86"}, {"kind": "dll"}])
 def test_what_else_is_told_of_a_file_matters_if_it_is_told(said: dict[str, Any], tree: Tree) -> None:
     known = {"distribution": "a", "version": "1.0", "architecture": "x64"}
-    tree.rows = [replace(tree.rows[0], file=tree.file("a.pyd", **known))]
+    tree.rows = [tree.rows[0]._replace(file=tree.file("a.pyd", **known))]
     assert [tree.scan(), tree.scan()] == [0, 1]  # the listing says nothing of it
     tree.files[0] = tree.file("a.pyd", **{**known, **said})
-    tree.rows = [replace(tree.rows[0], file=tree.files[0])]
+    tree.rows = [tree.rows[0]._replace(file=tree.files[0])]
     assert tree.scan() == 0
 
 
 def test_the_same_content_is_the_same_file_though_its_time_differs(tree: Tree) -> None:
     def hashed(sums: dict[str, str]) -> None:
         tree.files = [tree.file(name, sha256=sums[name]) for name in ("a.pyd", "own.dll")]
-        tree.rows = [replace(tree.row(), file=tree.files[0])]
+        tree.rows = [tree.row()._replace(file=tree.files[0])]
 
     hashed({"a.pyd": "aa", "own.dll": "bb"})
     assert [tree.scan(), tree.scan()] == [0, 1]
@@ -431,7 +430,7 @@ def test_what_is_unreadable_by_its_content_holds(tree: Tree) -> None:
 
 @pytest.mark.parametrize("words", [{"windows": "live"}, {"cpu": "live"}, {"python": sys.executable}])
 def test_what_depends_on_this_machine_is_asked_again(words: dict[str, str], tree: Tree) -> None:
-    tree.case = replace(TEN, **words)
+    tree.case = TEN._replace(**words)
     assert [tree.scan(), tree.scan()] == [0, 0]
 
 
@@ -468,12 +467,12 @@ def test_trees_come_on_request(tree: Tree) -> None:
     with Database(tree.path) as database:
         earlier = database.earlier({}, trees=True)
         earlier.prepare(tree.files)
-        assert earlier.find(tree.files[0], TEN) == replace(tree.rows[0], reused=True)
+        assert earlier.find(tree.files[0], TEN) == tree.rows[0]._replace(reused=True)
 
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_an_extension_module_for_another_python_beside_it_matters(gone: bool, tree: Tree) -> None:
-    other = replace(tree.files[0], path=str(tree.site / "A.cp312-win_amd64.pyd"))
+    other = tree.files[0]._replace(path=str(tree.site / "A.cp312-win_amd64.pyd"))
     tree.files += [other] if gone else []
     tree.rows = [Row(tree.files[0], TEN, None, reason="it is for another Python, and another is there")]
     assert [tree.scan(), tree.scan()] == [0, 1]
@@ -548,7 +547,7 @@ def test_a_wheel_holds_as_a_whole(path: str) -> None:
     rows = [*wheel_rows(WHEEL), *wheel_rows(ANOTHER)]
     assert scan_wheels(path, [WHEEL, ANOTHER, PURE], rows) == [False, False, False]
     assert scan_wheels(path, [WHEEL, ANOTHER, PURE], rows) == [True, True, True]
-    newer = replace(ANOTHER, changed=9)
+    newer = ANOTHER._replace(changed=9)
     rows += wheel_rows(newer)
     assert scan_wheels(path, [WHEEL, newer], rows) == [True, False]
 
@@ -565,7 +564,7 @@ def test_a_wheel_that_was_not_judged_to_its_end_does_not_hold_as_a_whole(path: s
 
 def test_a_wheel_with_a_member_that_was_refused_does_not_hold_as_a_whole(path: str) -> None:
     rows = wheel_rows(WHEEL)
-    rows[0] = replace(rows[0], verdict=None, basis=None, unreadable=True)
+    rows[0] = rows[0]._replace(verdict=None, basis=None, unreadable=True)
     assert [scan_wheels(path, [WHEEL], rows), scan_wheels(path, [WHEEL], rows)] == [[False], [False]]
 
 
@@ -589,7 +588,7 @@ def test_a_new_wheel_may_take_the_place_of_one_that_helped(path: str) -> None:
     rows = [*wheel_rows(WHEEL, module("c.dll", WHEEL.path + "/c/c.dll")), *wheel_rows(ANOTHER)]
     scan_wheels(path, [WHEEL, ANOTHER], rows)
     assert scan_wheels(path, [WHEEL, ANOTHER], rows) == [True, True]
-    newer = replace(ANOTHER, path="/wheels/c-2.0-cp311-cp311-win_amd64.whl")
+    newer = ANOTHER._replace(path="/wheels/c-2.0-cp311-cp311-win_amd64.whl")
     assert scan_wheels(path, [WHEEL, ANOTHER, newer], rows) == [False, True, False]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,10 @@ def file(name: str, distribution: str, **facts: Any) -> File:
 BLUE, GREEN, RED = file("blue/_blue.pyd", "blue"), file("green/_green.pyd", "green"), file("red/_red.pyd", "red")
 RED_DLL, OPENMP = file("red/msvcp140.dll", "red"), file("blue/libiomp5md.dll", "blue")
 FILES = [BLUE, GREEN, RED, RED_DLL, OPENMP]
-OLD_RED = replace(RED, changed=19)
+OLD_RED = RED._replace(changed=19)
 
 AVX = Finding("cpu-feature-missing", "error", "_blue.pyd", "_blue.pyd runs AVX instructions while it is loaded.")
-AVX_NOTE = replace(AVX, severity="note")
+AVX_NOTE = AVX._replace(severity="note")
 WRONG = Finding("wrong-wheel", "error", "_green.pyd", "green 1.0 says that it is for this Python.")
 
 
@@ -51,7 +50,7 @@ def fill(path: Path) -> None:
         row(BLUE, TEN, vc, openmp, findings=(AVX,)),
         row(BLUE, TEN_VC, with_vc, openmp, findings=(AVX_NOTE,)),
         row(GREEN, SEVEN, twice),
-        replace(green, findings=(WRONG, *green.findings)),
+        green._replace(findings=(WRONG, *green.findings)),
         row(GREEN, TEN_VC, twice, findings=(AVX_NOTE,)),
         row(RED, SEVEN, own, vc),
         row(RED, TEN, own, vc, late),

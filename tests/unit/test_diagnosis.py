@@ -611,7 +611,7 @@ def test_a_windows_that_lost_a_dll_is_told_from_one_that_never_had_it(
     (tmp_path / "Windows" / "System32").mkdir(parents=True)
     place = target("7", "3.8")
     own = replace(place.windows, root=str(tmp_path / "Windows"), emulator=emulator)
-    (found, *_) = findings(importing(make_pe, dll), replace(place, windows=own))
+    (found, *_) = findings(importing(make_pe, dll), place._replace(windows=own))
     assert (found.code, found.module) == (code, dll)
     assert found.remedy is not None
     assert remedy in found.remedy.text

@@ -111,7 +111,7 @@ def test_before_3_8_the_directory_goes_to_path(make_pe: MakePE, tmp_path: Path) 
 
 
 def test_a_directory_with_a_final_backslash_makes_a_valid_line() -> None:
-    place = replace(target(), environment=None)
+    place = target()._replace(environment=None)
     made = elsewhere.add("C:\\x\\", Evidence(graph.of_names("p", [], place), place, None)).command
     assert made == 'import os; os.add_dll_directory(r"C:\\x")'
 
@@ -165,7 +165,7 @@ def test_a_dll_that_the_scripts_of_a_virtual_environment_have_is_not_searched(ma
 
 def test_gdal_is_told_to_use_path(make_pe: MakePE, tmp_path: Path) -> None:
     make_pe("on_path/gdal300.dll", exports=["f"])
-    place = replace(inside(tmp_path), path=(str(tmp_path / "on_path"),))
+    place = inside(tmp_path)._replace(path=(str(tmp_path / "on_path"),))
     assert command(only(findings(root(make_pe, "gdal300.dll"), place))) == "set USE_PATH_FOR_GDAL_PYTHON=YES"
 
 
@@ -229,7 +229,7 @@ def test_near_miss_a_copy_that_would_not_do_is_only_a_fact(
     place: str, facts: dict[str, Any], flaw: str, make_pe: MakePE, tmp_path: Path
 ) -> None:
     copy = make_pe(f"{place}/dep.dll", **facts)
-    found = only(findings(root(make_pe), replace(inside(tmp_path), path=(str(tmp_path / "on_path"),))))
+    found = only(findings(root(make_pe), inside(tmp_path)._replace(path=(str(tmp_path / "on_path"),))))
     assert found.code == "missing-dll"
     assert any(fact.startswith(f"{copy} does not count: {flaw}") for fact in found.evidence)
 
@@ -289,13 +289,13 @@ def test_near_miss_a_dll_of_a_longer_name_is_no_copy(make_pe: MakePE, tmp_path: 
 
 def test_near_miss_the_directory_was_added_already(make_pe: MakePE, tmp_path: Path) -> None:
     make_pe("env/Library/bin/dep.dll", exports=["f"])
-    place = replace(inside(tmp_path), dll_dirs=(str(tmp_path / "env" / "Library" / "bin"),))
+    place = inside(tmp_path)._replace(dll_dirs=(str(tmp_path / "env" / "Library" / "bin"),))
     assert findings(root(make_pe), place) == ()
 
 
 def test_near_miss_python_3_7_searches_path(make_pe: MakePE, tmp_path: Path) -> None:
     make_pe("on_path/dep.dll", exports=["f"])
-    place = replace(inside(tmp_path, "3.7"), path=(str(tmp_path / "on_path"),))
+    place = inside(tmp_path, "3.7")._replace(path=(str(tmp_path / "on_path"),))
     assert findings(root(make_pe), place) == ()
 
 
@@ -303,7 +303,7 @@ def test_near_miss_a_conda_environment_is_activated(make_pe: MakePE, tmp_path: P
     make_pe("env/Library/bin/dep.dll", exports=["f"])
     library = str(tmp_path / "env" / "Library" / "bin")
     place = inside(tmp_path, "3.7", conda=True, CONDA_PREFIX=str(tmp_path / "env"))
-    assert findings(root(make_pe), replace(place, path=(library,))) == ()
+    assert findings(root(make_pe), place._replace(path=(library,))) == ()
 
 
 @pytest.mark.parametrize("other", ["other/Lib/site-packages/nvidia/cublas/bin", "other/Library/bin"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 
 def at(directory: Path, launcher: Path | None = None) -> python.Python:
     """A CPython 3.11 whose python.exe lies there; `launcher` is that of a virtual environment."""
-    found = replace(python.assumed(11), directory=Directory(str(directory)))
-    return replace(found, launcher=str(launcher)) if launcher else found
+    found = python.assumed(11)._replace(directory=Directory(str(directory)))
+    return found._replace(launcher=str(launcher)) if launcher else found
 
 
 def made(root: Path, *directories: str) -> list[str]:

@@ -135,7 +135,7 @@ def test_near_miss_zlibwapi_of_a_file_that_is_not_cudnn(make_pe: MakePE) -> None
 def on_drive(tmp_path: Path) -> Target:
     """A process on a Windows that is a directory, as --root gives it."""
     place = target()
-    return replace(place, windows=replace(place.windows, root=str(tmp_path / "windows")))
+    return place._replace(windows=replace(place.windows, root=str(tmp_path / "windows")))
 
 
 def test_a_build_for_a_graphics_card_that_misses_its_runtime_loads_with_a_note(make_pe: MakePE) -> None:

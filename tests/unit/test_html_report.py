@@ -415,7 +415,7 @@ def test_no_name_becomes_an_element_or_an_attribute() -> None:
     harmless = [Edge(0, key, "import", f"m{key}.dll", 1, ("f",)) for key in range(1, len(HOSTILE) + 1)]
     modules = [module(0, "root.pyd", depth=0), *(module(e.imported, e.name, "missing") for e in harmless)]
     findings = [
-        replace(found, module=e.name, needed_by=e.name, remedy=Remedy("r", "c", "javascript:"))
+        found._replace(module=e.name, needed_by=e.name, remedy=Remedy("r", "c", "javascript:"))
         for found, e in zip(plain.findings, harmless)
     ]
     found, expected = page(plain), page(result(modules, harmless, *findings))
@@ -496,7 +496,7 @@ def test_a_scan_of_nothing_has_a_page() -> None:
 
 def test_a_file_that_cannot_be_read_is_told_with_the_reason() -> None:
     broken = row(file_of("broken.pyd"), TEN, verdict=None, basis=None, unreadable=True, reason="it is <empty>")
-    found = scanned(*ROWS, replace(broken, findings=()))
+    found = scanned(*ROWS, broken._replace(findings=()))
     assert "Could not be read" in [one.text for one in found.all("h2")]
     assert "broken.pydit is <empty>" in [one.text for one in found.all("li")]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -341,7 +340,7 @@ def conda_with(prefix: Path, dll: str, content: bytes, package: str) -> Path:
 
 
 def searching(place: Target, directory: Path) -> Target:
-    return replace(place, dll_dirs=(str(directory),))
+    return place._replace(dll_dirs=(str(directory),))
 
 
 def test_a_package_of_pip_that_fails_at_a_dll_of_conda_is_told_so(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def drive(tmp_path: Path, loader: str = "3.11", **fields: Any) -> Target:
     for name in ("System32", "SysWOW64"):
         (tmp_path / "Windows" / name).mkdir(parents=True, exist_ok=True)
     system = replace(windows.at_root(str(tmp_path)), version=(10, 0, 19045))
-    return replace(target("10", loader, **fields), windows=system)
+    return target("10", loader, **fields)._replace(windows=system)
 
 
 def conda(prefix: Path) -> Environment:
@@ -79,8 +79,8 @@ def conda(prefix: Path) -> Environment:
 def at_python(place: Target, directory: Path) -> Target:
     """The same process with a python.exe that is really there."""
     assert place.python is not None
-    own = replace(place.python, directory=Directory(str(directory)), executable=str(directory / "python.exe"))
-    return replace(place, python=own)
+    own = place.python._replace(directory=Directory(str(directory)), executable=str(directory / "python.exe"))
+    return place._replace(python=own)
 
 
 def registry(*packages: tuple[str, str, tuple[int, int, int]], **known: Any) -> Host:
@@ -161,7 +161,7 @@ def test_near_miss_a_new_redistributable_that_lacks_a_file_is_not_called_old(mak
 
 def test_near_miss_the_runtime_of_an_emulator_is_no_installed_redistributable(make_pe: MakePE, tmp_path: Path) -> None:
     place = drive(tmp_path)
-    place = replace(place, windows=replace(place.windows, emulator="Wine"))
+    place = place._replace(windows=replace(place.windows, emulator="Wine"))
     make_pe("Windows/System32/msvcp140.dll", exports=["f"], version=(14, 0, 24215, 1))
     assert "is not installed" in finding(needs(make_pe, "msvcp140_codecvt_ids.dll"), place).message
 
@@ -206,7 +206,7 @@ def test_what_python_has_beside_its_program_is_repaired_there(make_pe: MakePE, t
 
 def test_conda_brings_its_own_runtime_again(make_pe: MakePE, tmp_path: Path) -> None:
     (tmp_path / "env").mkdir()
-    place = replace(at_python(drive(tmp_path), tmp_path / "env"), environment=conda(tmp_path / "env"))
+    place = at_python(drive(tmp_path), tmp_path / "env")._replace(environment=conda(tmp_path / "env"))
     found = finding(needs(make_pe, "vcruntime140.dll"), place)
     assert remedy(found).endswith("conda install --force-reinstall vc14_runtime")
 
@@ -267,7 +267,7 @@ def test_a_dll_that_no_redistributable_has_is_the_package_s_own(dll: str, make_p
 
 
 def test_conda_installs_the_runtime_into_its_environment(make_pe: MakePE, tmp_path: Path) -> None:
-    place = replace(target(), environment=conda(tmp_path / "env"))
+    place = target()._replace(environment=conda(tmp_path / "env"))
     assert remedy(finding(needs(make_pe, "msvcp140.dll"), place)).endswith("conda install vc14_runtime")
     found = finding(needs(make_pe, "msvcp140_codecvt_ids.dll"), place)
     assert remedy(found).endswith('conda install "vc14_runtime>=14.29"')
@@ -275,7 +275,7 @@ def test_conda_installs_the_runtime_into_its_environment(make_pe: MakePE, tmp_pa
 
 @pytest.mark.parametrize("dll", ["mfc140u.dll", "msvcr120.dll"])
 def test_near_miss_conda_has_no_package_for_these(dll: str, make_pe: MakePE, tmp_path: Path) -> None:
-    place = replace(target(), environment=conda(tmp_path / "env"))
+    place = target()._replace(environment=conda(tmp_path / "env"))
     assert "conda" not in remedy(finding(needs(make_pe, dll), place))
 
 
@@ -290,7 +290,7 @@ def test_who_is_no_administrator_may_put_the_dlls_beside_a_python_of_his_own(mak
 def test_near_miss_that_package_for_pip_is_not_made_for_arm64(make_pe: MakePE, tmp_path: Path) -> None:
     make_pe("Python311/vcruntime140.dll", machine="arm64", exports=["f"])
     here = at_python(drive(tmp_path), tmp_path / "Python311")
-    place = replace(here, architecture="arm64")
+    place = here._replace(architecture="arm64")
     path = make_pe("root.pyd", machine="arm64", imports={"msvcp140.dll": ["f"]})
     assert "pip" not in remedy(finding(path, place, host=Host(administrator=False)))
 
@@ -384,7 +384,7 @@ def test_near_miss_new_code_with_a_hashed_old_copy_of_its_own_package(make_pe: M
 def test_near_miss_the_msvcp140_of_an_emulator(make_pe: MakePE, tmp_path: Path) -> None:
     place = drive(tmp_path)
     runtime(make_pe, "Windows/System32/msvcp140.dll")
-    assert findings(extension(make_pe), replace(place, windows=replace(place.windows, emulator="Wine"))) == []
+    assert findings(extension(make_pe), place._replace(windows=replace(place.windows, emulator="Wine"))) == []
 
 
 # ---- too old: what it lacks came later ----------------------------------------------------------------------------
@@ -496,7 +496,7 @@ def test_a_file_that_only_fails_where_an_old_copy_was_loaded_before_has_this_cau
     place = drive(tmp_path)
     runtime(make_pe, "Windows/System32/msvcp140.dll", version=NEW)
     old = runtime(make_pe, "Lib/site-packages/pyarrow/msvcp140.dll")
-    found = finding(extension(make_pe), replace(place, loaded=(str(old),)), loads_elsewhere=True)
+    found = finding(extension(make_pe), place._replace(loaded=(str(old),)), loads_elsewhere=True)
     assert (found.severity, found.code, found.proof) == ("error", "msvc-runtime-too-old", "inferred")
     assert found.evidence[:2] == (f"taken: {old} (version 14.28.29334.0)", "the process has loaded it before")
     assert f"it lies in the package pyarrow of {tmp_path / 'Lib' / 'site-packages'}" in found.evidence
@@ -531,7 +531,7 @@ def test_the_copy_in_system32_is_updated_by_its_installer(make_pe: MakePE, tmp_p
 
 def test_conda_updates_the_copy_beside_its_python(make_pe: MakePE, tmp_path: Path) -> None:
     runtime(make_pe, "env/msvcp140.dll")
-    place = replace(at_python(drive(tmp_path), tmp_path / "env"), environment=conda(tmp_path / "env"))
+    place = at_python(drive(tmp_path), tmp_path / "env")._replace(environment=conda(tmp_path / "env"))
     assert remedy(finding(extension(make_pe), place)).endswith('conda install "vc14_runtime>=14.42"')
 
 

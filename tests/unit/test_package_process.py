@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,7 +120,7 @@ def test_a_dll_that_was_loaded_by_itself_finds_what_lies_beside_it(make_pe: Make
     root = make_pe("pkg/_ext.cp311-win_amd64.pyd", imports={"a.dll": ["f"]})
     file = image.read(root)
     target = choose(file, Choice(windows="10"), None)
-    walked = graph.walk(str(root), file, replace(target, preloads=(str(loaded),)))
+    walked = graph.walk(str(root), file, target._replace(preloads=(str(loaded),)))
     assert {module.name: module.status for module in walked.modules} == {
         "_ext.cp311-win_amd64.pyd": "found",
         "a.dll": "found",

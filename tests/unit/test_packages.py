@@ -129,7 +129,7 @@ def test_an_exception_that_is_about_no_dll_is_a_warning_and_the_verdict_unknown(
 
 
 def test_an_import_that_ends_with_such_an_exception_fails() -> None:
-    trace = replace(program(uncaught=("RuntimeError: sorry",)), name="pkg", is_program=False)
+    trace = program(uncaught=("RuntimeError: sorry",))._replace(name="pkg", is_program=False)
     assert [(found.severity, found.module) for found in findings(trace)] == [("error", "pkg")]
     assert verdict(trace) == ("fails", "loader")
 

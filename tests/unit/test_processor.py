@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 SCHEMA = Path(depwalk.__file__).with_name("data") / "schema.json"
 V2, V3 = cpu.of_level("x86-64-v2"), cpu.of_level("x86-64-v3")
 AVX = Need(("avx",), 0x1010, 0x1000, 0, 0x1000, "entry point", mixed=False, certain=True)
-SSE2 = replace(AVX, needs=("sse2",), rva=0x1004)
-DEEP = replace(AVX, rva=0x2010, function=0x2000, caller=0x1800, root=0x1400, by="initialiser")
-MIXED = replace(AVX, mixed=True)
-MAYBE = replace(AVX, certain=False)
+SSE2 = AVX._replace(needs=("sse2",), rva=0x1004)
+DEEP = AVX._replace(rva=0x2010, function=0x2000, caller=0x1800, root=0x1400, by="initialiser")
+MIXED = AVX._replace(mixed=True)
+MAYBE = AVX._replace(certain=False)
 
 
 def reached(*needs: Need, **facts: Any) -> Reached:
-    return replace(Reached(needs, 5, 1, 100, 2, complete=True), **facts)
+    return Reached(needs, 5, 1, 100, 2, complete=True)._replace(**facts)
 
 
 def holding(*uses: Use, asking: int = 1) -> Contents:
@@ -83,7 +83,7 @@ def test_the_function_and_what_leads_to_it_are_named(alone: Path) -> None:
 
 
 def test_the_first_place_is_named_and_the_next_are_counted(alone: Path) -> None:
-    more = [replace(AVX, rva=0x3000 + index, function=0x3000 + index) for index in range(1200)]
+    more = [AVX._replace(rva=0x3000 + index, function=0x3000 + index) for index in range(1200)]
     (found,) = findings(alone, V2, (reached(AVX, *more), None, None))
     assert any("and 1,197 more" in fact for fact in found.evidence)
 
@@ -98,7 +98,7 @@ def test_what_depends_on_a_branch_is_a_warning_and_the_verdict_unknown(alone: Pa
 
 
 def test_one_place_that_runs_whatever_happens_makes_it_an_error(alone: Path) -> None:
-    (error,) = findings(alone, V2, (reached(MAYBE, replace(DEEP, certain=True)), None, None))
+    (error,) = findings(alone, V2, (reached(MAYBE, DEEP._replace(certain=True)), None, None))
     assert error.severity == "error"
     assert "one of them runs it whatever branches are taken, such as that at 0x2000" in error.evidence
 
@@ -132,7 +132,7 @@ def test_a_note_tells_of_every_file_that_contains_some(tree: Path) -> None:
 
 
 def test_a_file_that_never_asks_is_said_to(alone: Path) -> None:
-    (found,) = findings(alone, V2, (reached(SSE2), replace(AVX_CODE, asking=0), None))
+    (found,) = findings(alone, V2, (reached(SSE2), AVX_CODE._replace(asking=0), None))
     assert found.evidence[0].endswith("none asks what it has")
 
 
@@ -148,7 +148,7 @@ def test_a_walk_that_did_not_follow_everything_says_so(alone: Path) -> None:
 
 
 def test_what_exported_functions_need_is_a_warning_beside_the_note(alone: Path) -> None:
-    exported = reached(replace(AVX, by="export"))
+    exported = reached(AVX._replace(by="export"))
     warning, note = findings(alone, V2, (reached(SSE2), AVX_CODE, exported))
     assert (warning.severity, note.severity) == ("warning", "note")
     assert "functions that it exports run AVX instructions" in warning.message
@@ -197,7 +197,7 @@ def test_json_says_nothing_of_code_where_no_processor_was_asked_for(tree: Path) 
 
 def test_the_verbose_report_says_what_each_file_was_compiled_for(alone: Path) -> None:
     result = diagnose(alone, lambda _: target("10", "3.11", cpu=V2), load=False)
-    judged = Code(result.graph.root, reached(SSE2), AVX_CODE, reached(replace(SSE2, by="export")))
+    judged = Code(result.graph.root, reached(SSE2), AVX_CODE, reached(SSE2._replace(by="export")))
     lines = [line.text for line in text.render(replace(result, judged=(judged,)), verbose=True)]
     assert "  root.pyd: compiled for x86-64-v1" in lines
     assert "      of 20 functions: AVX in 7; 1 asks what the processor has" in lines

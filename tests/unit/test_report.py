@@ -217,7 +217,7 @@ def test_where_the_search_had_been_before_is_told_on_demand(make_pe: MakePE) -> 
 
 def told(found: Result, width: int = 80, **changed: Any) -> list[str]:
     """The lines of a cause; `changed` are its fields."""
-    finding = replace(found.findings[0], **changed)
+    finding = found.findings[0]._replace(**changed)
     shown = lines(replace(found, findings=(finding,)), width=width)
     start = next(number for number, line in enumerate(shown) if line.startswith(f"ERROR {finding.code}: "))
     return shown[start : shown.index("", start)]
@@ -264,7 +264,7 @@ def test_a_sentence_that_ends_in_a_colon_stays_with_its_command(gone: Result) ->
 
 def test_a_link_goes_before_facts_and_a_command_before_a_link(gone: Result) -> None:
     words = "a word " * 17  # two lines with the code
-    remedy = replace(INSTALL, text="Install it, " + "from where you have it, " * 4 + "anew.")
+    remedy = INSTALL._replace(text="Install it, " + "from where you have it, " * 4 + "anew.")
     shown = "\n".join(told(gone, message=words, remedy=remedy))
     assert (INSTALL.url in shown, INSTALL.command in shown, "  - " in shown) == (True, True, False)
     shown = "\n".join(told(gone, message=words * 2, remedy=remedy))
@@ -272,11 +272,11 @@ def test_a_link_goes_before_facts_and_a_command_before_a_link(gone: Result) -> N
 
 
 def test_a_command_without_words_is_told(gone: Result) -> None:
-    assert "    winget install It" in told(gone, message="a.dll is missing.", remedy=replace(INSTALL, text=""))
+    assert "    winget install It" in told(gone, message="a.dll is missing.", remedy=INSTALL._replace(text=""))
 
 
 def test_nothing_stands_behind_a_command(gone: Result) -> None:
-    remedy = replace(INSTALL, text="Install it:")
+    remedy = INSTALL._replace(text="Install it:")
     assert told(gone, message="a.dll is missing.", remedy=remedy)[-2:] == [
         "    winget install It",
         "    https://example.org/it",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,7 +74,7 @@ LOADING = row(verdict="loads", path="demo/good.pyd")
             "bad",
         ),
         (
-            [replace(LOADING, case=SEVEN), replace(LOADING, case=TEN)],
+            [LOADING._replace(case=SEVEN), LOADING._replace(case=TEN)],
             "2 verdicts on extension modules in 2 cases: 2 load",
             "good",
         ),
@@ -100,7 +99,7 @@ def test_the_answer_comes_first_and_then_what_it_is_based_on() -> None:
 
 
 def test_where_the_real_loader_was_asked_that_is_said() -> None:
-    assert page(replace(LOADING, basis="loader"))[1].startswith("Asked the real loader")
+    assert page(LOADING._replace(basis="loader"))[1].startswith("Asked the real loader")
 
 
 # ---- root causes
@@ -120,7 +119,7 @@ def test_each_root_cause_is_named_once_with_the_number_of_files_the_worst_first(
 
 
 def test_a_file_counts_once_however_many_cases_it_fails_in() -> None:
-    lines = page(*(replace(row(GONE), case=case) for case in (SEVEN, TEN, ELEVEN)))
+    lines = page(*(row(GONE)._replace(case=case) for case in (SEVEN, TEN, ELEVEN)))
     assert causes(lines) == ["missing-dll: Gone.dll breaks 1 extension module"]
     assert "  - in: 7, 10, 11; of: Demo_Pkg 1.0" in lines
 
@@ -128,7 +127,7 @@ def test_a_file_counts_once_however_many_cases_it_fails_in() -> None:
 def test_modules_that_come_together_are_one_cause() -> None:
     vc = Remedy("Install the Visual C++ runtime.", "winget install it")
     rows = [
-        row(replace(found("missing-msvc-runtime", name), remedy=vc), path=f"{name}.pyd")
+        row(found("missing-msvc-runtime", name)._replace(remedy=vc), path=f"{name}.pyd")
         for name in ("msvcp140.dll", "vcruntime140.dll")
     ]
     assert causes(page(*rows)) == ["missing-msvc-runtime: msvcp140.dll, vcruntime140.dll break 2 extension modules"]
@@ -149,7 +148,7 @@ def test_a_cause_says_whose_files_it_breaks_how_many_and_one_of_them() -> None:
 
 def test_a_cause_says_what_to_do() -> None:
     remedy = Remedy("Install it.", "pip install it", "https://example.org/it")
-    lines = page(row(replace(GONE, remedy=remedy)))
+    lines = page(row(GONE._replace(remedy=remedy)))
     at = lines.index("  What to do: Install it: https://example.org/it")
     assert lines[at + 1] == "    pip install it"
 
@@ -215,13 +214,13 @@ def test_names_with_wide_letters_keep_the_numbers_in_one_column() -> None:
 
 
 def test_of_a_matrix_each_case_has_its_numbers() -> None:
-    rows = [replace(row(GONE), case=SEVEN), *(replace(row(verdict="loads"), case=case) for case in (TEN, ELEVEN))]
+    rows = [row(GONE)._replace(case=SEVEN), *(row(verdict="loads")._replace(case=case) for case in (TEN, ELEVEN))]
     lines = page(*rows)
     assert lines[3:6] == ["  7   1 does NOT load", "  10  1 loads", "  11  1 loads"]
 
 
 def test_of_a_matrix_cases_that_come_to_the_same_stand_together() -> None:
-    rows = [replace(row(GONE), case=SEVEN), *(replace(row(verdict="loads"), case=case) for case in (TEN, ELEVEN))]
+    rows = [row(GONE)._replace(case=SEVEN), *(row(verdict="loads")._replace(case=case) for case in (TEN, ELEVEN))]
     assert distributions(page(*rows)) == [
         "By distribution",
         "  Demo_Pkg 1.0",
@@ -271,7 +270,7 @@ def test_what_could_not_be_read_is_listed_with_the_reason() -> None:
             [row(verdict=None, kind="wheel", reason="it is not for Python 3.12", path=f"{n}.whl") for n in range(2)],
             "2 wheels are not for the Python that was asked for.",
         ),
-        ([replace(LOADING, reused=True)], "Of an earlier scan, since nothing has changed: 1 of 1 verdicts."),
+        ([LOADING._replace(reused=True)], "Of an earlier scan, since nothing has changed: 1 of 1 verdicts."),
     ],
 )
 def test_what_else_there_was_is_noted(rows: list[Row], note: str) -> None:
@@ -304,8 +303,8 @@ def test_what_is_unreadable_and_accepted_is_noted_as_that() -> None:
 def everything() -> list[Row]:
     """Rows of all kinds, with long names and sentences."""
     long = found("missing-dll", "a_dll_with_a_name_that_is_rather_long.dll")
-    long = replace(
-        long, message="Many words. " * 30, remedy=Remedy("Do this and that. " * 9, "pip install " + "x " * 60)
+    long = long._replace(
+        message="Many words. " * 30, remedy=Remedy("Do this and that. " * 9, "pip install " + "x " * 60)
     )
     rows = [row(long, path=f"deep/down/below/{n}.pyd", distribution=f"dist-{n % 12}") for n in range(40)]
     rows += [row(DELAYED, verdict="loads"), row(INCOMPLETE, verdict="unknown", path="u.pyd"), unreadable("r.pyd")]
@@ -313,7 +312,7 @@ def everything() -> list[Row]:
     rows += [row(verdict=None, reason="it is for arm64, which is not what was asked about", path="t.exe")]
     rows += [row(verdict=None, kind="wheel", reason="names that are odd: " + "x.py, " * 40, path="w.whl")]
     labels = ["7 + vc14", "8.1 + vc14=14.38", "10-core", "11", "11-core", "7-x86"]
-    return [replace(one, case=Case(label, label)) for one in rows for label in labels]
+    return [one._replace(case=Case(label, label)) for one in rows for label in labels]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -329,15 +328,15 @@ HOSTILE = "\x1b[2J\x07\r\n\u202e\x9b.dll"
 
 
 def test_no_control_character_of_a_name_reaches_the_terminal() -> None:
-    bad = replace(found("missing-dll", HOSTILE), message=HOSTILE, remedy=Remedy(HOSTILE, HOSTILE, HOSTILE))
+    bad = found("missing-dll", HOSTILE)._replace(message=HOSTILE, remedy=Remedy(HOSTILE, HOSTILE, HOSTILE))
     kinds = [row(bad, path=HOSTILE, distribution=HOSTILE), row(bad, path=HOSTILE, distribution="", unit=f"/{HOSTILE}")]
     kinds += [row(bad, path=HOSTILE, kind="dll"), row(bad, verdict="unknown", path=f"x/{HOSTILE}")]
-    kinds += [unreadable(f"y/{HOSTILE}"), replace(unreadable(f"z/{HOSTILE}"), reason=HOSTILE)]
+    kinds += [unreadable(f"y/{HOSTILE}"), unreadable(f"z/{HOSTILE}")._replace(reason=HOSTILE)]
     kinds += [row(verdict=None, kind="wheel", reason=HOSTILE, path=HOSTILE), row(verdict=None, reason=HOSTILE)]
     cases = [Case(HOSTILE, "10"), Case("11", "11")]
     policy = Policy(words([f"{HOSTILE}.dll"]))
     for chosen in (cases, cases[:1]):
-        rows = [replace(one, case=case) for one in kinds for case in chosen]
+        rows = [one._replace(case=case) for one in kinds for case in chosen]
         lines = page(*rows, policy=policy, everything=True)
         assert [line for line in lines if re.search(r"[\x00-\x1f\x7f-\x9f\u202e]", line)] == []
         assert any("\\x1b[2J" in line for line in lines)

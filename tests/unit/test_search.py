@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,7 +78,7 @@ def test_path_does_not_count_since_3_8(tmp_path: Path) -> None:
 def test_conda_adds_its_own_directories_after_the_users(minor: int, folders: list[str]) -> None:
     place = target("10", f"3.{minor}", dll_dirs=["mine"])
     assert place.python is not None
-    conda = replace(place, python=replace(place.python, conda=True))
+    conda = place._replace(python=place.python._replace(conda=True))
     rules = search.order(conda, "a.pyd", image.parse(pe()))
     added = [path.replace("\\", "/") for path in paths(rules, "added by conda")]
     assert [path.endswith(folder) for path, folder in zip(added, folders)] == [True] * len(folders)

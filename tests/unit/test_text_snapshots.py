@@ -85,11 +85,10 @@ def moved(found: Result, folder: Path) -> Result:
         for module in found.graph.modules
     )
     findings = tuple(
-        replace(
-            finding,
+        finding._replace(
             message=plain(finding.message),
             evidence=tuple(map(plain, finding.evidence)),
-            remedy=finding.remedy and replace(finding.remedy, command=plain(finding.remedy.command)),
+            remedy=finding.remedy and finding.remedy._replace(command=plain(finding.remedy.command)),
         )
         for finding in found.findings
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,7 +79,7 @@ def test_near_miss_a_file_that_was_dropped_into_a_package_is_not_the_wheels_faul
 
 def test_an_x64_process_on_arm64_is_told_that_the_process_counts(site: Path) -> None:
     install(site, {"demo/libarm64.dll": pe(machine="arm64", exports=["f"])}, tags=["py3-none-any"])
-    place = replace(target("11", "3.11"), windows=windows.named("11-arm64"))
+    place = target("11", "3.11")._replace(windows=windows.named("11-arm64"))
     (found,) = findings(site / "demo" / "libarm64.dll", place)
     assert found.code == "wrong-architecture"
     assert any("emulates x64" in fact for fact in found.evidence)
@@ -97,7 +96,7 @@ def old_python(tmp_path: Path, stable: bytes | None = None, *, conda: bool = Fal
     (app / "python3.dll").write_bytes(stable or pe(exports=["PyModule_Create2=python311.PyModule_Create2"]))
     place = target(app=app)
     assert place.python is not None
-    return replace(place, python=replace(place.python, conda=conda))
+    return place._replace(python=place.python._replace(conda=conda))
 
 
 def needing(symbol: str, dll: str) -> bytes:
@@ -250,7 +249,7 @@ def test_a_command_names_the_interpreter_that_is_there(site: Path, tmp_path: Pat
     install(site, {"demo/_ext.pyd": extension(machine="x86")}, tags=["cp311-cp311-win32"])
     place = target(app=tmp_path, environment=Environment(str(tmp_path), str(tmp_path), conda=False, sites=(str(site),)))
     assert place.python is not None
-    there = replace(place.python, executable="C:\\Py\\python.exe", directory=Directory(str(tmp_path)))
-    (found,) = findings(site / "demo" / "_ext.pyd", replace(place, python=there))
+    there = place.python._replace(executable="C:\\Py\\python.exe", directory=Directory(str(tmp_path)))
+    (found,) = findings(site / "demo" / "_ext.pyd", place._replace(python=there))
     assert found.remedy is not None
     assert found.remedy.command.startswith('"C:\\Py\\python.exe" -m pip install')

@@ -27,7 +27,7 @@ SYNCH_SET = "api-ms-win-core-synch-l1-2-0.dll"
 def at(drive: Path, place: Target, **facts: Any) -> Target:
     """The same Windows on a drive, whose System32 has what the test puts there."""
     (drive / "Windows" / "System32").mkdir(parents=True, exist_ok=True)
-    return replace(place, windows=replace(place.windows, root=str(drive / "Windows"), **facts))
+    return place._replace(windows=replace(place.windows, root=str(drive / "Windows"), **facts))
 
 
 def said(path: Path, place: Target) -> list[str]:

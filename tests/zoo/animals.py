@@ -9,7 +9,6 @@ import os
 import platform
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +89,7 @@ def assumed_target(animal: dict[str, Any], windows_name: str) -> Target:
     if animal["python"] != "none":
         found = python.assumed(int(animal["python"].partition(".")[2]), animal["arch"])
         if animal["app_dir"]:
-            found = replace(found, directory=Directory(str(at / animal["app_dir"])))
+            found = found._replace(directory=Directory(str(at / animal["app_dir"])))
     return Target(
         windows=windows.named(windows_name),
         architecture=animal["arch"],

@@ -95,7 +95,7 @@ def in_a_short_directory(finding: Finding, place: str) -> Finding:
 
     remedy = finding.remedy and Remedy(*map(moved, (finding.remedy.text, finding.remedy.command, finding.remedy.url)))
     facts = tuple(map(moved, finding.evidence))
-    return replace(finding, message=moved(finding.message), evidence=facts, remedy=remedy)
+    return finding._replace(message=moved(finding.message), evidence=facts, remedy=remedy)
 
 
 def is_no_image(animal: dict[str, Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +27,7 @@ ICED = {"avx512f": "AVX512F"}  # what iced calls a set, where it is not just in 
 def predict(animal: dict[str, Any], name: str | None) -> Result:
     target = assumed_target(animal, "10")
     if name is not None:
-        target = replace(target, cpu=cpu.named(name))
+        target = target._replace(cpu=cpu.named(name))
     return diagnose(target_path(animal), lambda _: target, load=False)
 
 
@@ -110,7 +109,7 @@ def test_nothing_is_said_without_a_processor(animal: dict[str, Any]) -> None:
 def test_a_processor_whose_windows_keeps_avx_off_is_told_so() -> None:
     animal = next(row for row in rows() if row["name"] == "avx-by-calls")
     haswell = cpu.named("Haswell")
-    target = replace(assumed_target(animal, "10"), cpu=replace(haswell, xcr0=3))  # x87 and SSE
+    target = assumed_target(animal, "10")._replace(cpu=haswell._replace(xcr0=3))  # x87 and SSE
     (finding,) = of_processors(diagnose(target_path(animal), lambda _: target, load=False))
 
     assert (finding.code, finding.severity, finding.module) == ("cpu-feature-disabled", "error", "user.pyd")
