@@ -17,15 +17,22 @@ if TYPE_CHECKING:
     from depwalk.bulk.rows import FileKind
     from depwalk.finding import Finding
 
+_MOST = (1 << 63) - 1  # that SQLite's INTEGER holds
 _CHUNK = 500  # values in one query; the oldest SQLite takes 999
 
 
-# ---- text
+# ---- values
 
 
 def encoded(values: Iterable[object]) -> tuple[object, ...]:
-    """Values as SQLite takes them: text that is no valid Unicode, such as a file name of odd bytes, as a BLOB."""
-    return tuple(_encoded(value) if isinstance(value, str) else value for value in values)
+    """Values as SQLite takes them: text that is no valid Unicode, such as a file name of odd bytes, as a BLOB.
+
+    A number of more than 63 bits is cut: a time after 2262, or the size that a hostile archive declares.
+    """
+    return tuple(
+        _encoded(value) if isinstance(value, str) else min(value, _MOST) if isinstance(value, int) else value
+        for value in values
+    )
 
 
 def _encoded(value: str) -> str | bytes:

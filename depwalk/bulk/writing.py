@@ -96,7 +96,7 @@ class Writer:
         """Store what was kept back."""
         try:
             self._insert(lambda rows: rows)
-        except UnicodeEncodeError:
+        except (UnicodeEncodeError, OverflowError):
             self._insert(lambda rows: [encoded(row) for row in rows])
         self._pending = {table: [] for table in _INSERT}
         self._changed_files = {}

@@ -109,7 +109,7 @@ NODES = st.builds(
     delayed=st.booleans(),
     rule=TEXT,
 )
-UNITS = st.builds(Unit, NAMES, st.just("site")) | st.builds(
+UNITS = st.builds(Unit, NAMES, st.just("site"), st.just(0), st.just(0)) | st.builds(
     Unit, NAMES, st.just("wheel"), st.integers(0, 1 << 62), st.integers(0, 1 << 62)
 )
 
@@ -156,6 +156,22 @@ def test_a_file_name_that_is_no_unicode_is_found_again(tree: Tree) -> None:
     new = tree.files[0]._replace(path=str(tree.site / name))
     tree.files.append(new)
     assert tree.scan() == 0
+
+
+def test_a_file_that_was_changed_after_2262_is_stored_and_judged_again(tree: Tree) -> None:
+    far = 15_000_000_000  # seconds: in 2445, and its nanoseconds have 64 bits
+    tree.write(tree.site / "a.pyd", "1", at=far)
+    tree.list()
+    tree.rows = [tree.row()]
+    assert tree.rows[0].file.changed == far * 10**9
+    assert tree.scan() == 0
+    assert tree.scan() == 0
+
+
+def test_the_size_that_a_hostile_wheel_declares_is_stored_as_far_as_it_can_be(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.db")
+    run = one_run(path, [row(MEMBER._replace(size=(1 << 64) - 1), TEN, module("a.dll"))], [TEN])
+    assert [found.file.size for found in read(path, run)] == [(1 << 63) - 1]
 
 
 # ---- what still holds
