@@ -297,7 +297,6 @@ class _Rows:
         self.rows: list[Row] = []
 
     def add(self, row: Row) -> None:
-
         self.rows.append(row._replace(nodes=(), links=()))
 
 
