@@ -17,7 +17,7 @@ from depwalk.search import Order, Process, Resolution, Rule, Status, Tried
 from depwalk.target import Directory, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from depwalk.image import Image, Import
     from depwalk.target import Target
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 EdgeKind = Literal["import", "delay", "forward", "clr"]
 MAX_MODULES = 20_000
 MAX_FORWARDS = 32  # hops the loader follows (windows-loader 1.8)
+_NEW = -1  # in place of the id of a module
 SEARCH_FLAGS = 0x1F00  # of DependentLoadFlags, for direct imports only; Wine ignores them (1.3, 4)
 
 
@@ -112,12 +113,33 @@ def of_names(importer: str, names: Sequence[str], target: Target) -> Graph:
     return _Walk(importer, None, target).run(names)
 
 
-@dataclass
-class _Pending:
+class _Pending(NamedTuple):
     """A module whose imports are still to be followed, under the rules that it inherited."""
 
     id: int
     rules: Order
+
+
+class _Hop(NamedTuple):
+    """Functions of one DLL that it forwards to another one."""
+
+    exporter: object  # identity of the module that forwards
+    found: Resolution
+    identity: object  # of what is found
+    dll: str  # its name as the forwarder has it
+    symbols: int  # how many functions
+    unresolved: tuple[str, ...]  # those that are not there either
+
+
+class _Link(NamedTuple):
+    """What one import of a file leads to."""
+
+    imported: Import
+    name: str  # lower-case, as it was searched for
+    found: Resolution
+    identity: object  # of what is found
+    hops: tuple[_Hop, ...]  # of what that forwards
+    unresolved: tuple[str, ...]
 
 
 class _Walk:
@@ -126,7 +148,7 @@ class _Walk:
     def __init__(self, path: str, image: Image | None, target: Target, rules: Order | None = None) -> None:
         self.process = Process(target)
         self.target = target
-        self.setting = Setting(target)
+        self.setting = Setting(target, target.loaded)
         self.rules = rules or (search.order(target, path, image) if image else search.by_name(target))
         self.delayed = search.delayed_order(target, path)
         self.modules: list[Module] = []
@@ -137,7 +159,8 @@ class _Walk:
         self.forwards: dict[tuple[int, int], int] = {}
         self.complete = True
         self.loaded_alone: dict[str, Order] = {}  # by path
-        self.known: dict[tuple[object, int], int] = {}  # what a name stands for from now on: see _imported
+        self.before = _before(self.setting)
+        self.preloaded: set[str] = set()  # names, lower-case
         self._preload()
         if image is None:
             self._module(Resolution(path, "found"), 0, self.rules, delayed=False)
@@ -178,7 +201,7 @@ class _Walk:
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
         target = self.target
-        self.process.loaded.update(_before(Setting(target, target.loaded)))
+        self.process.loaded.update(self.before)
         for path in target.preloads:
             name, directory = os.path.basename(path), os.path.dirname(path)
             rule = Rule("directory", "loaded by its package (inferred)", "windows-loader 1.4", Directory(directory))
@@ -186,15 +209,18 @@ class _Walk:
             found = search.find(name, "", rules, self.process)
             if found.status in ("found", "system"):
                 self.process.loaded.setdefault(name.lower(), found)
+                self.preloaded.add(name.lower())
             if found.image is not None and directory:  # it was loaded by itself, with its own directory
                 self.loaded_alone[path] = search.order(target, path, found.image)
 
     def _module(self, found: Resolution, depth: int, rules: Order, *, delayed: bool) -> int:
         """The id of a module, new or known; a new one that is there will be followed."""
-        key = _identity(found)
-        if key in self.ids:
-            return self.ids[key]
-        identifier = self.ids[key] = len(self.modules)
+        identity = _identity(found)
+        known = self.ids.get(identity, _NEW)
+        return known if known != _NEW else self._new(found, identity, depth, rules, delayed=delayed)
+
+    def _new(self, found: Resolution, identity: object, depth: int, rules: Order, *, delayed: bool) -> int:
+        identifier = self.ids[identity] = len(self.modules)
         expand = self._is_followed(found, is_root=depth == 0)
         rules = self.loaded_alone.get(found.path or "", rules) if depth else rules
         name = search.base_name(found.path or found.name)
@@ -248,80 +274,106 @@ class _Walk:
             self.edges.append(Edge(module.id, target, "clr", "mscoree.dll", 0))
             return
         self.later += [(module, imported) for imported in image.imports if imported.kind == "delay"]
-        usual = own is rules and not redirection.dlls
-        for imported, wanted in self._wanted(module.name, image):
-            known = self.known.get((wanted, id(rules))) if usual else None
-            target = known if known is not None else self._imported(wanted, module, own, rules, redirection.dlls)
-            self._connect(module, imported, target, rules, delayed=module.delayed)
+        for link in self._links(module.name, image, own, rules, redirection.dlls):
+            if self._is_elsewhere(link.name, link.found) or (link.hops and self._forwards_elsewhere(link.hops)):
+                found = search.find(link.imported.dll, module.name, own, self.process, redirection.dlls)
+                self._connect(module, _link(image, link.imported, found, rules, self.process), rules)
+            else:
+                self._connect(module, link, rules)
 
-    def _wanted(self, name: str, image: Image) -> list[tuple[Import, str | Resolution]]:
-        """What is searched for, for each import of a module that is resolved at load. Each tree asks it again."""
-        key = _Walk._wanted, self.setting, name
-        if key not in image.file.asked:
-            image.file.asked[key] = [
-                (imported, search.wanted_for(imported.dll, name, self.target))
-                for imported in image.imports
-                if imported.kind == "import" and not imported.skipped
-            ]
-        found: list[tuple[Import, str | Resolution]] = image.file.asked[key]
-        return found
+    def _links(
+        self, name: str, image: Image, own: Order, rules: Order, redirected: Mapping[str, str]
+    ) -> Iterable[_Link]:
+        """What the imports of a module lead to that are resolved at load.
 
-    def _imported(
-        self, wanted: str | Resolution, module: Module, own: Order, rules: Order, redirected: Mapping[str, str]
-    ) -> int:
-        """The module that an import stands for; one that is loaded by now is the same for all with the same rules."""
-        if isinstance(wanted, Resolution):
-            return self._module(wanted, module.depth + 1, rules, delayed=module.delayed)
-        found = search.find_wanted(wanted, own, self.process, redirected)
-        target = self._module(found, module.depth + 1, rules, delayed=module.delayed)
-        loaded = self.process.loaded.get(wanted.lower())
-        if own is rules and not redirected and loaded is not None and loaded.path == found.path:
-            self.known[wanted, id(rules)] = target
-        return target
+        That is the same in all trees with the same rules, but for a name of which the process has another file by then.
+        """
+        if own is not rules or redirected:
+            return _linked(name, image, own, rules, self.process, redirected)
+        key = image.file, self.setting
+        if key not in rules.asked:
+            rules.asked[key] = tuple(_linked(name, image, own, rules, Process(self.target, self.before), {}))
+        links: tuple[_Link, ...] = rules.asked[key]
+        return links
+
+    def _is_elsewhere(self, name: str, found: Resolution) -> bool:
+        """Whether the process has another file of a name, or has it for another reason."""
+        return name in self.preloaded or self.process.loaded.get(name, found).path != found.path
+
+    def _forwards_elsewhere(self, hops: Iterable[_Hop]) -> bool:
+        return any(self._is_elsewhere(hop.found.name.lower(), hop.found) for hop in hops)
 
     def _expand_delayed(self, module: Module, imported: Import) -> None:
+        assert module.image is not None
         found = search.find(imported.dll, module.name, self.delayed, self.process)
-        target = self._module(found, module.depth + 1, self.delayed, delayed=True)
-        self._connect(module, imported, target, self.delayed, delayed=True)
+        self._connect(module, _link(module.image, imported, found, self.delayed, self.process), self.delayed)
 
-    def _connect(self, module: Module, imported: Import, target: int, rules: Order, *, delayed: bool) -> None:
-        exporter = self.modules[target]
-        unresolved: list[str] = []
-        if module.image is not None and exporter.image is not None and exporter.status in ("found", "system"):
-            missing, forwarded = module.image.match(imported, exporter.image)
-            unresolved += [binding.symbol for binding in missing]
-            for binding in forwarded if exporter.status == "found" else ():
-                if not self._follow(exporter, binding.forwarder or "", rules, delayed=delayed):
-                    unresolved.append(binding.symbol)
+    def _connect(self, module: Module, link: _Link, rules: Order) -> None:
+        imported, delayed = link.imported, module.delayed or link.imported.kind == "delay"
+        target = self.ids.get(link.identity, _NEW)
+        if target == _NEW:
+            target = self._new(link.found, link.identity, module.depth + 1, rules, delayed=delayed)
+        if link.hops:
+            self._forward(link.hops, rules, delayed=delayed)
         self.edges.append(
-            Edge(module.id, target, imported.kind, imported.dll, imported.symbols, tuple(unresolved), imported)
+            Edge(module.id, target, imported.kind, imported.dll, imported.symbols, link.unresolved, imported)
         )
 
-    def _follow(self, exporter: Module, forwarder: str, rules: Order, *, delayed: bool) -> bool:
-        """Follow a forwarder to the file that holds the code. False if it is malformed or runs in a circle (1.8)."""
-        for _ in range(MAX_FORWARDS):
-            dll, dot, symbol = forwarder.rpartition(".")
-            if not dot:
-                return False
-            name = dll if "." in dll else f"{dll}.dll"
-            found = search.find(name, exporter.name, rules, self.process)
-            target = self._module(found, exporter.depth + 1, rules, delayed=delayed)
-            holder = self.modules[target]
-            binding = holder.image.lookup(symbol) if holder.image and holder.status in ("found", "system") else None
-            lacks = holder.image is not None and holder.status in ("found", "system") and binding is None
-            self._add_forward(exporter.id, target, name, (symbol,) if lacks else ())
-            if binding is None or binding.forwarder is None or holder.status == "system":
-                return True
-            exporter, forwarder = holder, binding.forwarder
-        return False
+    def _forward(self, hops: Iterable[_Hop], rules: Order, *, delayed: bool) -> None:
+        """Follow forwarders to the files that hold the code (1.8)."""
+        for hop in hops:
+            exporter = self.modules[self.ids[hop.exporter]]
+            target = self._module(hop.found, exporter.depth + 1, rules, delayed=delayed)
+            index = self.forwards.setdefault((exporter.id, target), len(self.edges))
+            if index == len(self.edges):
+                self.edges.append(Edge(exporter.id, target, "forward", hop.dll, 0))
+            edge = self.edges[index]
+            more = tuple(name for name in hop.unresolved if name not in edge.unresolved)
+            self.edges[index] = edge._replace(symbols=edge.symbols + hop.symbols, unresolved=edge.unresolved + more)
 
-    def _add_forward(self, importer: int, imported: int, dll: str, unresolved: tuple[str, ...]) -> None:
-        index = self.forwards.setdefault((importer, imported), len(self.edges))
-        if index == len(self.edges):
-            self.edges.append(Edge(importer, imported, "forward", dll, 0))
-        edge = self.edges[index]
-        merged = edge.unresolved + tuple(name for name in unresolved if name not in edge.unresolved)
-        self.edges[index] = edge._replace(symbols=edge.symbols + 1, unresolved=merged)
+
+def _linked(
+    name: str, image: Image, own: Order, rules: Order, process: Process, redirected: Mapping[str, str]
+) -> Iterator[_Link]:
+    """What the imports of a file lead to that are resolved at load; what they forward is searched by `rules`."""
+    for imported in image.imports:
+        if imported.kind == "import" and not imported.skipped:
+            found = search.find(imported.dll, name, own, process, redirected)
+            yield _link(image, imported, found, rules, process)
+
+
+def _link(image: Image, imported: Import, found: Resolution, rules: Order, process: Process) -> _Link:
+    unresolved: list[str] = []
+    hops: dict[tuple[object, object], _Hop] = {}
+    if found.image is not None and found.status in ("found", "system"):
+        missing, forwarded = image.match(imported, found.image)
+        unresolved += [binding.symbol for binding in missing]
+        for binding in forwarded if found.status == "found" else ():
+            if not _follow(found, binding.forwarder or "", rules, process, hops):
+                unresolved.append(binding.symbol)
+    return _Link(imported, found.name.lower(), found, _identity(found), tuple(hops.values()), tuple(unresolved))
+
+
+def _follow(
+    exporter: Resolution, forwarder: str, rules: Order, process: Process, hops: dict[tuple[object, object], _Hop]
+) -> bool:
+    """Follow a forwarder to the file that holds the code. False if it is malformed or runs in a circle (1.8)."""
+    for _ in range(MAX_FORWARDS):
+        dll, dot, symbol = forwarder.rpartition(".")
+        if not dot:
+            return False
+        name = dll if "." in dll else f"{dll}.dll"
+        found = search.find(name, search.base_name(exporter.path or exporter.name), rules, process)
+        is_there = found.image is not None and found.status in ("found", "system")
+        binding = found.image.lookup(symbol) if found.image is not None and is_there else None
+        key = _identity(exporter), _identity(found)
+        hop = hops.setdefault(key, _Hop(key[0], found, key[1], name, 0, ()))
+        lacking = (symbol,) if is_there and binding is None and symbol not in hop.unresolved else ()
+        hops[key] = hop._replace(symbols=hop.symbols + 1, unresolved=hop.unresolved + lacking)
+        if binding is None or binding.forwarder is None or found.status == "system":
+            return True
+        exporter, forwarder = found, binding.forwarder
+    return False
 
 
 @files.remembered

@@ -17,6 +17,7 @@ from depwalk.target.api_sets import is_api_set, is_named_as_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from depwalk.image import Image
     from depwalk.target import Target
@@ -44,13 +45,15 @@ class Order(tuple[Rule, ...]):  # noqa: SLOT001  (a tuple can have no slots, and
     """Rules in the order in which they are followed, for one target.
 
     `answers`: what its directories have for a name, which is the same for every file that is searched for by them.
+    `asked`: answers of those who search by it, by question.
     """
 
     answers: dict[str, Resolution]
+    asked: dict[Any, Any]
 
     def __new__(cls, rules: Iterable[Rule]) -> Order:
         made = super().__new__(cls, rules)
-        made.answers = {}
+        made.answers, made.asked = {}, {}
         return made
 
 
@@ -231,19 +234,13 @@ def find(
     name: str, importer: str, rules: Order, process: Process, redirected: Mapping[str, str] | None = None
 ) -> Resolution:
     """Search for a name that `importer` (a base name) asks for; `redirected` is what its manifest redirects."""
-    if rules and rules[0].step != "api-set":
-        return find_wanted(_normalise(name), rules, process, redirected)
-    wanted = wanted_for(name, importer, process.target)
-    return find_wanted(wanted, rules, process, redirected) if isinstance(wanted, str) else wanted
+    normal = _normalise(name)
+    with_sets = not rules or rules[0].step == "api-set"
+    wanted = _api_set_host(normal, importer, process.target) if with_sets else normal
+    return wanted if isinstance(wanted, Resolution) else _find(wanted, rules, process, redirected)
 
 
-def wanted_for(name: str, importer: str, target: Target) -> str | Resolution:
-    """The file that is searched for, after API sets, or the end of the search."""
-    return _api_set_host(_normalise(name), importer, target)
-
-
-def find_wanted(wanted: str, rules: Order, process: Process, redirected: Mapping[str, str] | None = None) -> Resolution:
-    """Search for what `wanted_for` answers."""
+def _find(wanted: str, rules: Order, process: Process, redirected: Mapping[str, str] | None) -> Resolution:
     wrong: Resolution | None = None
     for rule in rules:
         if rule.step == "side-by-side":

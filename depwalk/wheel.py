@@ -86,13 +86,19 @@ def _owner(path: str) -> Owner | None:
         inside = full.startswith(os.path.join(site, ""))
         name = (full[len(site) + 1 :] if inside else os.path.relpath(full, site)).replace(os.sep, "/").lower()
         directory = os.path.dirname(name)
-        for folder in metadata_folders(site, name):
+        for folder in _with_files_in(site, name.partition("/")[0]) if directory else metadata_folders(site, name):
             listed, directories = listed_in(folder)
             if name in listed:
                 return Owner(folder, listed=True)
-            if among is None and inside and directory and directory in directories:
+            if among is None and inside and directory in directories and directory:
                 among = Owner(folder, listed=False)
     return among
+
+
+@files.remembered
+def _with_files_in(site: str, top: str) -> tuple[str, ...]:
+    """Of the metadata_folders those whose RECORD lists something below a directory of the site, or outside of it."""
+    return tuple(folder for folder in metadata_folders(site, top) if top in listed_in(folder)[1])
 
 
 @files.remembered
