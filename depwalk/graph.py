@@ -10,6 +10,7 @@ import os
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from depwalk import files, search, side_by_side, tables
@@ -86,11 +87,11 @@ class Graph:
 
     @cached_property
     def _edges_from(self) -> dict[int, list[Edge]]:
-        return _grouped(self.edges, lambda edge: edge.importer)
+        return _grouped(self.edges, attrgetter("importer"))
 
     @cached_property
     def _edges_to(self) -> dict[int, list[Edge]]:
-        return _grouped(self.edges, lambda edge: edge.imported)
+        return _grouped(self.edges, attrgetter("imported"))
 
 
 def _grouped(edges: Iterable[Edge], key: Callable[[Edge], int]) -> dict[int, list[Edge]]:
@@ -200,18 +201,20 @@ class _Walk:
 
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
-        target = self.target
         self.process.loaded.update(self.before)
-        for path in target.preloads:
-            name, directory = os.path.basename(path), os.path.dirname(path)
-            rule = Rule("directory", "loaded by its package (inferred)", "windows-loader 1.4", Directory(directory))
-            rules = Order((rule,)) if directory else search.by_name(target)
-            found = search.find(name, "", rules, self.process)
-            if found.status in ("found", "system"):
-                self.process.loaded.setdefault(name.lower(), found)
-                self.preloaded.add(name.lower())
-            if found.image is not None and directory:  # it was loaded by itself, with its own directory
-                self.loaded_alone[path] = search.order(target, path, found.image)
+        if not self.target.preloads:
+            return
+        key = Setting(self.target, self.target.loaded, self.target.preloads)
+        if key not in self.rules.asked:
+            self.rules.asked[key] = list(_preloaded(self.target, Process(self.target, dict(self.before))))
+        found: list[tuple[str, Resolution, Order | None]] = self.rules.asked[key]
+        for path, preload, rules in found:
+            name = os.path.basename(path).lower()
+            if preload.status in ("found", "system"):
+                self.process.loaded.setdefault(name, preload)
+                self.preloaded.add(name)
+            if rules is not None:
+                self.loaded_alone[path] = rules
 
     def _module(self, found: Resolution, depth: int, rules: Order, *, delayed: bool) -> int:
         """The id of a module, new or known; a new one that is there will be followed."""
@@ -374,6 +377,19 @@ def _follow(
             return True
         exporter, forwarder = found, binding.forwarder
     return False
+
+
+def _preloaded(target: Target, process: Process) -> Iterator[tuple[str, Resolution, Order | None]]:
+    """Of each file that a package loads before: what is found, and its own rules if it is given by its path."""
+    for path in target.preloads:
+        name, directory = os.path.basename(path), os.path.dirname(path)
+        rule = Rule("directory", "loaded by its package (inferred)", "windows-loader 1.4", Directory(directory))
+        rules = Order((rule,)) if directory else search.by_name(target)
+        found = search.find(name, "", rules, process)
+        if found.status in ("found", "system"):
+            process.loaded.setdefault(name.lower(), found)
+        # with a path it was loaded by itself, with its own directory
+        yield path, found, search.order(target, path, found.image) if found.image is not None and directory else None
 
 
 @files.remembered

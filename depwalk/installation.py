@@ -122,7 +122,18 @@ def _sha256(path: str) -> str:
 @files.remembered
 def _others(folder: str) -> tuple[Distribution, ...]:
     """Further metadata of the distribution that a folder is about."""
-    wanted = wheel.normalised(os.path.basename(folder).partition("-")[0])
-    others = (other for other in wheel.metadata_folders(os.path.dirname(folder)) if other != folder)
-    same = (other for other in others if wheel.normalised(os.path.basename(other).partition("-")[0]) == wanted)
-    return tuple(wheel.read(other) for other in same if files.is_file(os.path.join(other, "RECORD")))
+    same = _by_name(os.path.dirname(folder)).get(_name(folder), [])
+    others = (other for other in same if other != folder and files.is_file(os.path.join(other, "RECORD")))
+    return tuple(map(wheel.read, others))
+
+
+@files.remembered
+def _by_name(site: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for folder in wheel.metadata_folders(site):
+        found.setdefault(_name(folder), []).append(folder)
+    return found
+
+
+def _name(folder: str) -> str:
+    return wheel.normalised(os.path.basename(folder).partition("-")[0])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase, translate
+from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depwalk import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
+
+_WILDCARD = re.compile(r"[*?[]")
 
 
 class Supplier(NamedTuple):
@@ -34,10 +36,12 @@ class Supplier(NamedTuple):
 def supplier(dll: str, importer: str = "") -> Supplier | None:
     """The supplier of a DLL that `importer`, a base name, needs; None if none is known."""
     name = dll.lower()
-    for row, matches in _matchers():
-        if matches(name) is None or ("importers" in row and not _is_one_of(importer, row["importers"])):
+    for row, beginnings in _families():
+        if not name.startswith(beginnings) or ("importers" in row and not _is_one_of(importer, row["importers"])):
             continue
-        return next(_supplier(row, version) for pattern, version in row["dlls"].items() if fnmatchcase(name, pattern))
+        for pattern, version in row["dlls"].items():
+            if fnmatchcase(name, pattern):
+                return _supplier(row, version)
     return None
 
 
@@ -65,9 +69,9 @@ def _supplier(row: dict[str, Any], version: str) -> Supplier:
 
 
 @cache
-def _matchers() -> list[tuple[dict[str, Any], Callable[[str], object]]]:
-    """Each family with one test for all of its names."""
-    return [(row, re.compile("|".join(map(translate, row["dlls"]))).match) for row in _rows()]
+def _families() -> list[tuple[dict[str, Any], tuple[str, ...]]]:
+    """Each with what its patterns begin with: only few names need a closer look."""
+    return [(row, tuple(_WILDCARD.split(pattern)[0] for pattern in row["dlls"])) for row in _rows()]
 
 
 def _rows() -> list[dict[str, Any]]:

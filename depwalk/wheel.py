@@ -20,6 +20,7 @@ _MOST_DIRECTORY_TEXT = 16 << 20  # characters: the names of directories grow wit
 _SITES = ("Lib/site-packages", "site-packages")  # below a prefix, and below a user's own
 _PLATFORMS = {"win32": "x86", "win_amd64": "x64", "win_arm64": "arm64"}
 _FIRST_FIELD = re.compile(r'^(?:"([^"\n]*)|([^,\n]*))', re.MULTILINE)  # of a line of RECORD, without its quotes
+_FIRST_PART = re.compile(r'^"?([^",/\n]+)/', re.MULTILINE)  # of such a field, where it has several
 _TOP = re.compile(r"[/.]")  # behind the first part of a path in a site: numpy of numpy/core and of numpy.libs
 _PYTHON_TAG = re.compile(r"(?:cp|py)3(\d+)", re.ASCII)
 
@@ -98,14 +99,20 @@ def _owner(path: str) -> Owner | None:
 @files.remembered
 def _with_files_in(site: str, top: str) -> tuple[str, ...]:
     """Of the metadata_folders those whose RECORD lists something below a directory of the site, or outside of it."""
-    return tuple(folder for folder in metadata_folders(site, top) if top in listed_in(folder)[1])
+    return tuple(folder for folder in metadata_folders(site, top) if top in _tops(folder))
+
+
+@files.remembered
+def _tops(folder: str) -> frozenset[str]:
+    """The first parts of what RECORD lists below a directory: much cheaper than all of it, for most have no DLL."""
+    return frozenset(_FIRST_PART.findall(_record(folder)))
 
 
 @files.remembered
 def listed_in(folder: str) -> tuple[frozenset[str], frozenset[str]]:
     """What the RECORD in a folder lists, in lower case: files, and directories that they lie in or below."""
-    text = text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/")
-    listed = frozenset(quoted or plain for quoted, plain in _FIRST_FIELD.findall(text)[:_MOST_LINES])
+    fields = _FIRST_FIELD.findall(_record(folder))[:_MOST_LINES]
+    listed = frozenset(quoted or plain for quoted, plain in fields)
     directories: set[str] = set()
     left = _MOST_DIRECTORY_TEXT
     for holding in {name.rpartition("/")[0] for name in listed}:
@@ -115,6 +122,10 @@ def listed_in(folder: str) -> tuple[frozenset[str], frozenset[str]]:
             left -= len(directory)
             directory = directory.rpartition("/")[0]
     return listed, frozenset(directories)
+
+
+def _record(folder: str) -> str:
+    return text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/")
 
 
 @files.remembered

@@ -109,14 +109,17 @@ def better_copy(edges: Sequence[Edge], taken: Module, evidence: Evidence) -> Fin
 def older_copy(evidence: Evidence) -> Iterator[Finding]:
     """`already-loaded` or `shadowed`, as a warning: a foreign copy hides a newer one of the importer's own."""
     modules = evidence.graph.modules
+    folders = {module.id: _key(_folder(module)) for module in modules if module.image is not None}
+    if len(set(folders.values())) == 1:  # what lies beside its importer is the importer's own
+        return
     asked: set[tuple[int, str]] = set()  # which module, and from which directory: the answer is the same for all in it
     told: set[int] = set()
     for edge in evidence.graph.edges:
-        taken, importer = modules[edge.imported], modules[edge.importer]
-        if taken.image is None or edge.unresolved or importer.status != "found":
+        case = edge.imported, folders.get(edge.importer, "")
+        if edge.unresolved or case in asked or folders.get(edge.imported) in (None, case[1]) or edge.imported in told:
             continue
-        case = taken.id, _folder(importer)
-        if case in asked or taken.id in told or taken.image.version is None:
+        taken, importer = modules[edge.imported], modules[edge.importer]
+        if taken.image is None or importer.status != "found":
             continue
         asked.add(case)
         newer = _newer_of_its_own(taken, taken.image, importer, evidence)
@@ -127,7 +130,7 @@ def older_copy(evidence: Evidence) -> Iterator[Finding]:
 
 def _newer_of_its_own(taken: Module, file: Image, importer: Module, evidence: Evidence) -> Copy | None:
     """A newer copy where the DLLs of the importer lie, if the one that is taken does not lie there."""
-    if _key(_folder(taken)) == _key(_folder(importer)):
+    if file.version is None:
         return None
     own = _keys(place for place in own_places(importer, evidence) if place.find(taken.name))
     if not own or _key(_folder(taken)) in own or _is_of_others(taken.name, evidence):
@@ -370,13 +373,13 @@ def _together(evidence: Evidence) -> Iterator[list[str]]:
     elif load is not None and load.modules:
         yield _openmp([*before, *load.modules])
     else:
-        static = (found for found in evidence.graph.modules if found.status == "found" and not found.delayed)
+        static = [found for found in evidence.graph.modules if found.status == "found" and not found.delayed]
         yield _openmp([*before, *(found.path or "" for found in static)])
 
 
 def _openmp(paths: Iterable[str]) -> list[str]:
-    found = (path for path in paths if _is_openmp(base_name(path).lower()))
-    return list({_identity(path): path for path in found}.values())
+    found = [path for path in paths if _is_openmp(base_name(path).lower())]
+    return list({_identity(path): path for path in found}.values()) if len(found) > 1 else found
 
 
 @lru_cache(maxsize=4096)

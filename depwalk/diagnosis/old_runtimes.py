@@ -77,13 +77,17 @@ def in_this_process(evidence: Evidence, findings: Sequence[Finding]) -> list[Fin
 
 def _pairs(evidence: Evidence) -> Iterator[_Pair]:
     row = tables.table("runtimes.toml")["mutex"]
-    for edge in (edge for edge in evidence.graph.edges if edge.name.lower() == row["dll"]):
-        importer, taken = evidence.graph.modules[edge.importer], evidence.graph.modules[edge.imported]
-        if edge.kind != "import" or importer.delayed or importer.image is None:
-            continue
+    modules = evidence.graph.modules
+    for taken in (module for module in modules if module.name.lower() == row["dll"]):
         version = _version(taken, evidence)
-        if version is not None and list(version[:2]) < row["needs"] and _has_new_mutexes(importer.image, edge):
-            yield _Pair(importer, taken, version)
+        if version is None or list(version[:2]) >= row["needs"]:
+            continue
+        for edge in evidence.graph.needed_by(taken):
+            importer = modules[edge.importer]
+            if edge.kind != "import" or importer.delayed or importer.image is None:
+                continue
+            if _has_new_mutexes(importer.image, edge):
+                yield _Pair(importer, taken, version)
 
 
 def _has_new_mutexes(importer: Image, edge: Edge) -> bool:

@@ -158,7 +158,7 @@ def path_too_long(evidence: Evidence) -> Iterable[Finding]:
         return
     for module in evidence.graph.modules:
         path = module.path or ""
-        if ntpath.splitdrive(path)[0] and not path.startswith("\\\\?\\") and len(path) >= LONGEST:
+        if len(path) >= LONGEST and ntpath.splitdrive(path)[0] and not path.startswith("\\\\?\\"):
             yield Finding(
                 "path-too-long",
                 "error" if load is not None else "warning",

@@ -200,7 +200,8 @@ def _forwarder(module: Module, evidence: Evidence) -> Module | None:
 def missing_system_function(evidence: Evidence) -> Iterable[Finding]:
     """`windows-too-old` by function: a DLL of Windows lacks a function that later versions have."""
     modules, target = evidence.graph.modules, evidence.target
-    later = {module.id for module in modules if module.image is not None and _may_need_later(module.image, target)}
+    key = missing_system_function, Setting(target)
+    later = {found.id for found in modules if found.image is not None and _may_need_later(found.image, target, key)}
     for edge in evidence.graph.edges if later else evidence.graph.unresolved:
         importer, exporter = modules[edge.importer], modules[edge.imported]
         if exporter.status != "system" or edge.kind == "delay" or importer.delayed:
@@ -211,9 +212,8 @@ def missing_system_function(evidence: Evidence) -> Iterable[Finding]:
             yield from _too_new(edge, importer, exporter, evidence)
 
 
-def _may_need_later(image: Image, target: Target) -> bool:
+def _may_need_later(image: Image, target: Target, key: object) -> bool:
     """Whether a file imports a function by a name that its DLL is known to have got with a later Windows."""
-    key = _may_need_later, Setting(target)
     if key not in image.file.asked:
         image.file.asked[key] = any(
             later and not later.isdisjoint(image.names(found))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -376,12 +375,11 @@ def _belongs(site: str, distribution: str, package: str) -> bool:
     """Whether a distribution is, or by its RECORD brings, this package."""
     if distribution == package:
         return True
-    for folder in _distributions(site):
-        if _canonical(folder.partition("-")[0]) == _canonical(distribution):
-            return package.lower() in wheel.listed_in(os.path.join(site, folder))[1]
-    return False
+    folder = _folder_of(site).get(wheel.normalised(distribution))
+    return folder is not None and package.lower() in wheel.listed_in(os.path.join(site, folder))[1]
 
 
-@lru_cache(maxsize=4096)
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "_", name).lower()
+@files.remembered
+def _folder_of(site: str) -> dict[str, str]:
+    """The metadata of each distribution by its name in one spelling; of several the first."""
+    return {wheel.normalised(folder.partition("-")[0]): folder for folder in reversed(_distributions(site))}
