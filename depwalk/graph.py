@@ -9,7 +9,7 @@ import ntpath
 import os
 from collections import deque
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 EdgeKind = Literal["import", "delay", "forward", "clr"]
 MAX_MODULES = 20_000
 MAX_FORWARDS = 32  # hops the loader follows (windows-loader 1.8)
-_NEW = -1  # in place of the id of a module
 SEARCH_FLAGS = 0x1F00  # of DependentLoadFlags, for direct imports only; Wine ignores them (1.3, 4)
 
 
@@ -63,9 +62,10 @@ class Graph:
     """All modules that a load would bring into the process, and who needs whom."""
 
     modules: tuple[Module, ...]  # by id; 0 is the file that was asked about
-    edges: tuple[Edge, ...]  # in the order in which they were found
+    make_edges: Callable[[], tuple[Edge, ...]]  # many trees are judged without a look at theirs
     rules: tuple[Rule, ...]  # the order of the search that was followed
     complete: bool = True  # False: there are more modules than a walk follows
+    lacks_symbols: bool = True  # False: every edge is resolved
 
     @property
     def root(self) -> Module:
@@ -81,9 +81,14 @@ class Graph:
         return self._edges_to.get(module.id, [])
 
     @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """In the order in which they were found."""
+        return self.make_edges()
+
+    @cached_property
     def unresolved(self) -> tuple[Edge, ...]:
         """Edges whose imported module lacks something, in their order."""
-        return tuple(edge for edge in self.edges if edge.unresolved)
+        return tuple(edge for edge in self.edges if edge.unresolved) if self.lacks_symbols else ()
 
     @cached_property
     def _edges_from(self) -> dict[int, list[Edge]]:
@@ -133,14 +138,25 @@ class _Hop(NamedTuple):
 
 
 class _Link(NamedTuple):
-    """What one import of a file leads to."""
+    """What one import of a file leads to; the first fields are those of an Edge."""
 
-    imported: Import
-    name: str  # lower-case, as it was searched for
+    kind: EdgeKind
+    dll: str
+    symbols: int
+    unresolved: tuple[str, ...]
+    source: Import | None
     found: Resolution
     identity: object  # of what is found
-    hops: tuple[_Hop, ...]  # of what that forwards
-    unresolved: tuple[str, ...]
+    hops: tuple[_Hop, ...] = ()  # of what that forwards
+
+
+class _Links(NamedTuple):
+    """What the imports of a file lead to in a process in which nothing is loaded but what every one has loaded."""
+
+    links: tuple[_Link, ...]
+    identities: tuple[object, ...]  # of all that they lead to
+    names: frozenset[str]  # that were searched for, lower-case
+    regular: bool  # every file is found by its own name, so that names decide what is loaded already
 
 
 class _Walk:
@@ -153,18 +169,19 @@ class _Walk:
         self.rules = rules or (search.order(target, path, image) if image else search.by_name(target))
         self.delayed = search.delayed_order(target, path)
         self.modules: list[Module] = []
-        self.edges: list[Edge] = []
+        self.blocks: list[tuple[int, Sequence[_Link]]] = []  # id of an importer, and what its imports lead to
         self.ids: dict[object, int] = {}
         self.queue: deque[_Pending] = deque()
         self.later: deque[tuple[Module, Import]] = deque()
-        self.forwards: dict[tuple[int, int], int] = {}
         self.complete = True
         self.loaded_alone: dict[str, Order] = {}  # by path
         self.before = _before(self.setting)
-        self.preloaded: set[str] = set()  # names, lower-case
+        self.given: set[str] = set()  # names of which this process has a file that no rule found, lower-case
+        self.is_usual = True  # all others were found by self.rules, as in every tree with these
         self._preload()
         if image is None:
-            self._module(Resolution(path, "found"), 0, self.rules, delayed=False)
+            root = Resolution(path, "found")
+            self._new(root, _identity(root), 0, self.rules, delayed=False)
         else:
             self.process.images[os.path.abspath(path)] = image
             self._root(path, image)
@@ -175,15 +192,19 @@ class _Walk:
             given = Rule("directory", "path given", "windows-loader 1.1", Directory(ntpath.dirname(name)))
             rules = Order((given,)) if ntpath.isabs(name) else self.rules
             found = search.find(ntpath.basename(name) if ntpath.isabs(name) else name, "", rules, self.process)
-            target = self._module(found, 1, self.rules, delayed=False)
-            self.edges.append(Edge(0, target, "import", name, 0))
+            link = _Link("import", name, 0, (), None, found, _identity(found))
+            self._connect(self.modules[0], [link], self.rules)
+            self.given.add(self.modules[self.ids[link.identity]].name.lower())
         while self.queue or self.later:
             if self.queue:
                 pending = self.queue.popleft()
                 self._expand(self.modules[pending.id], pending.rules)
             else:  # only now, so that what is reached statically as well counts as static
                 self._expand_delayed(*self.later.popleft())
-        return Graph(tuple(self.modules), tuple(self.edges), self.rules, self.complete)
+        links = [link for _, links in self.blocks for link in links]
+        lacks = any(link.unresolved or any(hop.unresolved for hop in link.hops) for link in links)
+        edges = partial(_edges, self.blocks, self.ids)
+        return Graph(tuple(self.modules), edges, self.rules, self.complete, lacks)
 
     # ---- modules
 
@@ -197,7 +218,8 @@ class _Walk:
             status = "wrong-architecture"
             reason = f"{image.architecture}, but the process is {self.target.architecture}"
         found = Resolution(os.path.basename(path), status, full, image=image, reason=reason)
-        self._module(found, 0, self.rules, delayed=False)
+        self.given.add(found.name.lower())
+        self._new(found, _identity(found), 0, self.rules, delayed=False)
 
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
@@ -212,19 +234,13 @@ class _Walk:
             name = os.path.basename(path).lower()
             if preload.status in ("found", "system"):
                 self.process.loaded.setdefault(name, preload)
-                self.preloaded.add(name)
+                self.given.add(name)
             if rules is not None:
                 self.loaded_alone[path] = rules
 
-    def _module(self, found: Resolution, depth: int, rules: Order, *, delayed: bool) -> int:
-        """The id of a module, new or known; a new one that is there will be followed."""
-        identity = _identity(found)
-        known = self.ids.get(identity, _NEW)
-        return known if known != _NEW else self._new(found, identity, depth, rules, delayed=delayed)
-
-    def _new(self, found: Resolution, identity: object, depth: int, rules: Order, *, delayed: bool) -> int:
+    def _new(self, found: Resolution, identity: object, depth: int, rules: Order, *, delayed: bool) -> None:
+        """A new module; one that is there will be followed."""
         identifier = self.ids[identity] = len(self.modules)
-        expand = self._is_followed(found, is_root=depth == 0)
         rules = self.loaded_alone.get(found.path or "", rules) if depth else rules
         name = search.base_name(found.path or found.name)
         self.modules.append(
@@ -243,11 +259,12 @@ class _Walk:
         )
         if found.status in ("found", "system") and not delayed:
             self.process.loaded.setdefault(name.lower(), found)
-        if expand and len(self.modules) <= MAX_MODULES:
-            self.queue.append(_Pending(identifier, rules))
-        elif expand:
-            self.complete = False
-        return identifier
+            self.is_usual = self.is_usual and name.lower() == found.name.lower()
+        if self._is_followed(found, is_root=depth == 0):
+            if len(self.modules) <= MAX_MODULES:
+                self.queue.append(_Pending(identifier, rules))
+            else:
+                self.complete = False
 
     def _is_followed(self, found: Resolution, *, is_root: bool) -> bool:
         """Whether the imports of a file count; what is left of a damaged root counts, too."""
@@ -273,66 +290,86 @@ class _Walk:
             self.modules[module.id] = module._replace(missing_assemblies=redirection.missing)
         if image.is_pure_dotnet:
             found = search.find("mscoree.dll", module.name, own, self.process)
-            target = self._module(found, module.depth + 1, rules, delayed=module.delayed)
-            self.edges.append(Edge(module.id, target, "clr", "mscoree.dll", 0))
+            self._connect(module, [_Link("clr", "mscoree.dll", 0, (), None, found, _identity(found))], rules)
             return
         self.later += [(module, imported) for imported in image.imports if imported.kind == "delay"]
-        for link in self._links(module.name, image, own, rules, redirection.dlls):
-            if self._is_elsewhere(link.name, link.found) or (link.hops and self._forwards_elsewhere(link.hops)):
-                found = search.find(link.imported.dll, module.name, own, self.process, redirection.dlls)
-                self._connect(module, _link(image, link.imported, found, rules, self.process), rules)
-            else:
-                self._connect(module, link, rules)
+        self.is_usual = self.is_usual and own is self.rules and not redirection.dlls
+        if own is rules and not redirection.dlls:
+            self._connect_as_usual(module, image, rules)
+        else:
+            self._connect(module, _linked(module.name, image, own, rules, self.process, redirection.dlls), rules)
 
-    def _links(
-        self, name: str, image: Image, own: Order, rules: Order, redirected: Mapping[str, str]
-    ) -> Iterable[_Link]:
-        """What the imports of a module lead to that are resolved at load.
-
-        That is the same in all trees with the same rules, but for a name of which the process has another file by then.
-        """
-        if own is not rules or redirected:
-            return _linked(name, image, own, rules, self.process, redirected)
+    def _connect_as_usual(self, module: Module, image: Image, rules: Order) -> None:
+        """Imports lead to the same in all trees, but for names of which the process has another file by then."""
         key = image.file, self.setting
         if key not in rules.asked:
-            rules.asked[key] = tuple(_linked(name, image, own, rules, Process(self.target, self.before), {}))
-        links: tuple[_Link, ...] = rules.asked[key]
-        return links
+            rules.asked[key] = _usual(module.name, image, rules, Process(self.target, self.before))
+        usual: _Links = rules.asked[key]
+        if not (self.is_usual and usual.regular and usual.names.isdisjoint(self.given)):
+            self._connect(module, (self._here(link, module.name, image, rules) for link in usual.links), rules)
+        elif all(map(self.ids.__contains__, usual.identities)):
+            self.blocks.append((module.id, usual.links))
+        else:
+            self._connect(module, usual.links, rules)
 
-    def _is_elsewhere(self, name: str, found: Resolution) -> bool:
+    def _here(self, link: _Link, name: str, image: Image, rules: Order) -> _Link:
+        """What an import leads to in this process."""
+        ends = [link.found, *(hop.found for hop in link.hops)]
+        if link.source is None or not any(map(self._is_elsewhere, ends)):
+            return link
+        found = search.find(link.dll, name, rules, self.process)
+        return _link(image, link.source, found, rules, self.process)
+
+    def _is_elsewhere(self, found: Resolution) -> bool:
         """Whether the process has another file of a name, or has it for another reason."""
-        return name in self.preloaded or self.process.loaded.get(name, found).path != found.path
-
-    def _forwards_elsewhere(self, hops: Iterable[_Hop]) -> bool:
-        return any(self._is_elsewhere(hop.found.name.lower(), hop.found) for hop in hops)
+        name = found.name.lower()
+        return name in self.given or self.process.loaded.get(name, found).path != found.path
 
     def _expand_delayed(self, module: Module, imported: Import) -> None:
         assert module.image is not None
         found = search.find(imported.dll, module.name, self.delayed, self.process)
-        self._connect(module, _link(module.image, imported, found, self.delayed, self.process), self.delayed)
+        self._connect(module, [_link(module.image, imported, found, self.delayed, self.process)], self.delayed)
 
-    def _connect(self, module: Module, link: _Link, rules: Order) -> None:
-        imported, delayed = link.imported, module.delayed or link.imported.kind == "delay"
-        target = self.ids.get(link.identity, _NEW)
-        if target == _NEW:
-            target = self._new(link.found, link.identity, module.depth + 1, rules, delayed=delayed)
-        if link.hops:
-            self._forward(link.hops, rules, delayed=delayed)
-        self.edges.append(
-            Edge(module.id, target, imported.kind, imported.dll, imported.symbols, link.unresolved, imported)
-        )
+    def _connect(self, module: Module, links: Iterable[_Link], rules: Order) -> None:
+        """Add what imports lead to: what the first one brings into the process counts for the next."""
+        done: list[_Link] = []
+        self.blocks.append((module.id, done))
+        for link in links:
+            done.append(link)
+            delayed = module.delayed or link.kind == "delay"
+            if link.identity not in self.ids:
+                self._new(link.found, link.identity, module.depth + 1, rules, delayed=delayed)
+            for hop in link.hops:
+                if hop.identity not in self.ids:
+                    depth = self.modules[self.ids[hop.exporter]].depth + 1
+                    self._new(hop.found, hop.identity, depth, rules, delayed=delayed)
 
-    def _forward(self, hops: Iterable[_Hop], rules: Order, *, delayed: bool) -> None:
-        """Follow forwarders to the files that hold the code (1.8)."""
-        for hop in hops:
-            exporter = self.modules[self.ids[hop.exporter]]
-            target = self._module(hop.found, exporter.depth + 1, rules, delayed=delayed)
-            index = self.forwards.setdefault((exporter.id, target), len(self.edges))
-            if index == len(self.edges):
-                self.edges.append(Edge(exporter.id, target, "forward", hop.dll, 0))
-            edge = self.edges[index]
-            more = tuple(name for name in hop.unresolved if name not in edge.unresolved)
-            self.edges[index] = edge._replace(symbols=edge.symbols + hop.symbols, unresolved=edge.unresolved + more)
+
+def _edges(blocks: Iterable[tuple[int, Sequence[_Link]]], ids: Mapping[object, int]) -> tuple[Edge, ...]:
+    """The edges of a tree; all that one module forwards to another is one."""
+    edges: list[Edge] = []
+    forwards: dict[tuple[int, int], int] = {}
+    for importer, links in blocks:
+        for kind, dll, symbols, unresolved, source, _, identity, hops in links:
+            for hop in hops:
+                ends = ids[hop.exporter], ids[hop.identity]
+                place = forwards.setdefault(ends, len(edges))
+                if place == len(edges):
+                    edges.append(Edge(*ends, "forward", hop.dll, 0))
+                edge = edges[place]
+                more = tuple(name for name in hop.unresolved if name not in edge.unresolved)
+                edges[place] = edge._replace(symbols=edge.symbols + hop.symbols, unresolved=edge.unresolved + more)
+            edges.append(Edge(importer, ids[identity], kind, dll, symbols, unresolved, source))
+    return tuple(edges)
+
+
+def _usual(name: str, image: Image, rules: Order, process: Process) -> _Links:
+    links = tuple(_linked(name, image, rules, rules, process, {}))
+    ends = [(link.found, link.identity) for link in links]
+    ends += [(hop.found, hop.identity) for link in links for hop in link.hops]
+    names = frozenset(found.name.lower() for found, _ in ends)
+    regular = all(search.base_name(found.path or found.name).lower() == found.name.lower() for found, _ in ends)
+    return _Links(links, tuple(dict.fromkeys(identity for _, identity in ends)), names, regular)
 
 
 def _linked(
@@ -354,7 +391,8 @@ def _link(image: Image, imported: Import, found: Resolution, rules: Order, proce
         for binding in forwarded if found.status == "found" else ():
             if not _follow(found, binding.forwarder or "", rules, process, hops):
                 unresolved.append(binding.symbol)
-    return _Link(imported, found.name.lower(), found, _identity(found), tuple(hops.values()), tuple(unresolved))
+    kind, dll, symbols = imported.kind, imported.dll, imported.symbols
+    return _Link(kind, dll, symbols, tuple(unresolved), imported, found, _identity(found), tuple(hops.values()))
 
 
 def _follow(

@@ -31,7 +31,7 @@ def graph(needs: dict[str, list[str]], kind: Any = "import") -> Graph:
         for importer, below in needs.items()
         for path in below
     ]
-    return Graph(tuple(modules), tuple(edges), ())
+    return Graph(tuple(modules), lambda: tuple(edges), ())
 
 
 def blamed(needs: dict[str, list[str]], *failing: str) -> list[str]:
