@@ -354,16 +354,17 @@ static uint64_t zero_bytes(uint64_t word)
     return (word - 0x0101010101010101u) & ~word & 0x8080808080808080u;
 }
 
-/* Bytes before the first NUL, at most `most`; C++ names are long, so 32 at a time. */
-static uint32_t text_length(const uint8_t *text, uint32_t most)
+uint64_t pe_bytes_before(const uint8_t *data, uint64_t most, uint8_t end)
 {
-    uint32_t length = 0;
+    uint32_t half = 0x01010101u * end; /* no 64-bit multiplication: no C runtime */
+    uint64_t ends = half | (uint64_t)half << 32;
+    uint64_t length = 0;
     while (most - length >= 32 &&
-           (zero_bytes(pe_u64(text + length)) | zero_bytes(pe_u64(text + length + 8)) |
-            zero_bytes(pe_u64(text + length + 16)) | zero_bytes(pe_u64(text + length + 24))) == 0) {
+           (zero_bytes(pe_u64(data + length) ^ ends) | zero_bytes(pe_u64(data + length + 8) ^ ends) |
+            zero_bytes(pe_u64(data + length + 16) ^ ends) | zero_bytes(pe_u64(data + length + 24) ^ ends)) == 0) {
         length += 32;
     }
-    while (length < most && text[length] != 0) {
+    while (length < most && data[length] != end) {
         length++;
     }
     return length;
@@ -376,7 +377,7 @@ bool pe_text(const dw_image *image, uint32_t rva, pe_budget *budget, dw_text *te
         return false;
     }
     uint32_t most = budget->name_bytes < DW_MAX_NAME ? (uint32_t)budget->name_bytes : DW_MAX_NAME;
-    uint32_t length = text_length(view.data, view.length < most ? view.length : most);
+    uint32_t length = (uint32_t)pe_bytes_before(view.data, view.length < most ? view.length : most, 0);
     budget->name_bytes -= length; /* what was read has cost, also when it turns out to be no name */
     bool ends = length < view.length ? view.data[length] == 0 : view.zeros > 0;
     if (!ends) {

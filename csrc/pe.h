@@ -36,6 +36,9 @@ static inline uint64_t pe_u64(const uint8_t *at)
     return (uint64_t)pe_u32(at) | ((uint64_t)pe_u32(at + 4) << 32);
 }
 
+/* Bytes before the first one that is `end`, at most `most`: 32 at a time, for C++ names are long, and sections longer. */
+uint64_t pe_bytes_before(const uint8_t *data, uint64_t most, uint8_t end);
+
 /* Record what is wrong, once per kind. */
 void pe_defect(dw_image *image, uint32_t kind, uint64_t offset, uint32_t rva);
 

@@ -46,10 +46,8 @@ uint32_t dw_dll_names(const dw_image *image, uint32_t section, dw_text *names, u
     const uint8_t *data = image->data + (held ? found.offset : 0);
     uint64_t size = held < found.raw_size ? held : found.raw_size;
     uint32_t count = 0;
-    for (uint64_t at = 0; at < size; at++) {
-        if (data[at] != '.') {
-            continue;
-        }
+    for (uint64_t at = pe_bytes_before(data, size, '.'); at < size;
+         at += 1 + pe_bytes_before(data + at + 1, size - at - 1, '.')) {
         uint32_t width = is_ending(data + at, size - at, 1) ? 1 : is_ending(data + at, size - at, 2) ? 2 : 0;
         uint32_t stem = width ? stem_before(data, at, width) : 0;
         if (stem == 0) {

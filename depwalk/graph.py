@@ -63,7 +63,7 @@ class Graph:
 
     modules: tuple[Module, ...]  # by id; 0 is the file that was asked about
     make_edges: Callable[[], tuple[Edge, ...]]  # many trees are judged without a look at theirs
-    rules: tuple[Rule, ...]  # the order of the search that was followed
+    rules: Order  # of the search that was followed
     complete: bool = True  # False: there are more modules than a walk follows
     lacks_symbols: bool = True  # False: every edge is resolved
 

@@ -20,7 +20,6 @@ _MOST_DIRECTORY_TEXT = 16 << 20  # characters: the names of directories grow wit
 _SITES = ("Lib/site-packages", "site-packages")  # below a prefix, and below a user's own
 _PLATFORMS = {"win32": "x86", "win_amd64": "x64", "win_arm64": "arm64"}
 _FIRST_FIELD = re.compile(r'^(?:"([^"\n]*)|([^,\n]*))', re.MULTILINE)  # of a line of RECORD, without its quotes
-_FIRST_PART = re.compile(r'^"?([^",/\n]+)/', re.MULTILINE)  # of such a field, where it has several
 _TOP = re.compile(r"[/.]")  # behind the first part of a path in a site: numpy of numpy/core and of numpy.libs
 _PYTHON_TAG = re.compile(r"(?:cp|py)3(\d+)", re.ASCII)
 
@@ -105,14 +104,13 @@ def _with_files_in(site: str, top: str) -> tuple[str, ...]:
 @files.remembered
 def _tops(folder: str) -> frozenset[str]:
     """The first parts of what RECORD lists below a directory: much cheaper than all of it, for most have no DLL."""
-    return frozenset(_FIRST_PART.findall(_record(folder)))
+    return frozenset(top for top, slash, _ in (name.partition("/") for name in _record(folder)) if slash)
 
 
 @files.remembered
 def listed_in(folder: str) -> tuple[frozenset[str], frozenset[str]]:
     """What the RECORD in a folder lists, in lower case: files, and directories that they lie in or below."""
-    fields = _FIRST_FIELD.findall(_record(folder))[:_MOST_LINES]
-    listed = frozenset(quoted or plain for quoted, plain in fields)
+    listed = frozenset(_record(folder))
     directories: set[str] = set()
     left = _MOST_DIRECTORY_TEXT
     for holding in {name.rpartition("/")[0] for name in listed}:
@@ -124,8 +122,12 @@ def listed_in(folder: str) -> tuple[frozenset[str], frozenset[str]]:
     return listed, frozenset(directories)
 
 
-def _record(folder: str) -> str:
-    return text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/")
+def _record(folder: str) -> list[str]:
+    """The paths in RECORD, in lower case and with slashes."""
+    text = text_of(os.path.join(folder, "RECORD")).lower().replace("\\", "/")
+    if '"' in text:  # then a path may have a comma; but that is rare, and this is slow
+        return [quoted or plain for quoted, plain in _FIRST_FIELD.findall(text)[:_MOST_LINES]]
+    return [line.partition(",")[0] for line in text.split("\n")[:_MOST_LINES]]
 
 
 @files.remembered

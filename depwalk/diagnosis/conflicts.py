@@ -109,34 +109,39 @@ def better_copy(edges: Sequence[Edge], taken: Module, evidence: Evidence) -> Fin
 def older_copy(evidence: Evidence) -> Iterator[Finding]:
     """`already-loaded` or `shadowed`, as a warning: a foreign copy hides a newer one of the importer's own."""
     modules = evidence.graph.modules
-    folders = {module.id: _key(_folder(module)) for module in modules if module.image is not None}
-    if len(set(folders.values())) == 1:  # what lies beside its importer is the importer's own
-        return
-    asked: set[tuple[int, str]] = set()  # which module, and from which directory: the answer is the same for all in it
+    files = [module for module in modules if module.image is not None]
+    importers = {_folder(module): module for module in files}.values()  # one for each directory will do
+    hiding = {taken.id for taken in files if any(_may_hide(taken, importer, evidence) for importer in importers)}
     told: set[int] = set()
-    for edge in evidence.graph.edges:
-        case = edge.imported, folders.get(edge.importer, "")
-        if edge.unresolved or case in asked or folders.get(edge.imported) in (None, case[1]) or edge.imported in told:
-            continue
+    for edge in evidence.graph.edges if hiding else ():
         taken, importer = modules[edge.imported], modules[edge.importer]
-        if taken.image is None or importer.status != "found":
+        if taken.id not in hiding or taken.id in told or edge.unresolved or importer.status != "found":
             continue
-        asked.add(case)
-        newer = _newer_of_its_own(taken, taken.image, importer, evidence)
+        newer = _newer_of_its_own(taken, importer, evidence)
         if newer is not None:
             told.add(taken.id)
             yield _older(taken, importer, newer, evidence)
 
 
-def _newer_of_its_own(taken: Module, file: Image, importer: Module, evidence: Evidence) -> Copy | None:
+def _may_hide(taken: Module, importer: Module, evidence: Evidence) -> bool:
+    """Whether a copy hides a newer one from a directory: asked once for all trees with the same search."""
+    environment = evidence.target.environment
+    key = older_copy, taken.path, _folder(importer), environment.prefix if environment else ""
+    asked = evidence.graph.rules.asked
+    if key not in asked:
+        asked[key] = _newer_of_its_own(taken, importer, evidence) is not None
+    return bool(asked[key])
+
+
+def _newer_of_its_own(taken: Module, importer: Module, evidence: Evidence) -> Copy | None:
     """A newer copy where the DLLs of the importer lie, if the one that is taken does not lie there."""
-    if file.version is None:
+    if taken.image is None or taken.image.version is None or _key(_folder(taken)) == _key(_folder(importer)):
         return None
     own = _keys(place for place in own_places(importer, evidence) if place.find(taken.name))
     if not own or _key(_folder(taken)) in own or _is_of_others(taken.name, evidence):
         return None
     for copy in copies(taken, importer, evidence):
-        if _key(copy.place.path) in own and copy.image is not None and _is_newer(copy.image, file):
+        if _key(copy.place.path) in own and copy.image is not None and _is_newer(copy.image, taken.image):
             return copy
     return None
 
@@ -374,7 +379,7 @@ def _together(evidence: Evidence) -> Iterator[list[str]]:
         yield _openmp([*before, *load.modules])
     else:
         static = [found for found in evidence.graph.modules if found.status == "found" and not found.delayed]
-        yield _openmp([*before, *(found.path or "" for found in static)])
+        yield _openmp([*before, *(found.path or "" for found in static if _is_openmp(found.name.lower()))])
 
 
 def _openmp(paths: Iterable[str]) -> list[str]:
@@ -388,7 +393,12 @@ def _is_openmp(name: str) -> bool:
 
 
 def _folder(module: Module) -> str:
-    return os.path.dirname(module.path or "")
+    return _directory_of(module.path or "")
+
+
+@lru_cache(maxsize=4096)
+def _directory_of(path: str) -> str:  # each tree asks it of each module
+    return os.path.dirname(path)
 
 
 def _is_in(path: str, directory: str) -> bool:

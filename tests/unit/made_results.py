@@ -10,6 +10,7 @@ from targets import target
 from depwalk.finding import Finding, Remedy
 from depwalk.graph import Edge, Graph, Module
 from depwalk.result import Result
+from depwalk.search import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +36,7 @@ def lacks(missing: str, needed_by: str) -> Finding:
 
 def result(modules: Iterable[Module], edges: Iterable[Edge], *findings: Finding) -> Result:
     """A prediction that fails if a finding is an error."""
-    graph = Graph(tuple(modules), lambda: tuple(edges), ())
+    graph = Graph(tuple(modules), lambda: tuple(edges), Order(()))
     verdict = "fails" if any(found.severity == "error" for found in findings) else "loads"
     return Result(graph.root.path or "", verdict, "static", findings, graph, target(), None, None, None, 12.0)
 

@@ -12,6 +12,7 @@ from depwalk.graph import Edge, Graph, Module
 from depwalk.loader import Failure, LoadTrace, Mapped, Raised, describe, failures
 from depwalk.loader.processes import Ran
 from depwalk.loader.story import Story
+from depwalk.search import Order
 
 ROOT, A, B, C, D = (rf"C:\site\{name}" for name in ("root.pyd", "a.dll", "b.dll", "c.dll", "d.dll"))
 
@@ -31,7 +32,7 @@ def graph(needs: dict[str, list[str]], kind: Any = "import") -> Graph:
         for importer, below in needs.items()
         for path in below
     ]
-    return Graph(tuple(modules), lambda: tuple(edges), ())
+    return Graph(tuple(modules), lambda: tuple(edges), Order(()))
 
 
 def blamed(needs: dict[str, list[str]], *failing: str) -> list[str]:
