@@ -149,6 +149,10 @@ class _Link(NamedTuple):
     identity: object  # of what is found
     hops: tuple[_Hop, ...] = ()  # of what that forwards
 
+    @property
+    def lacks_symbols(self) -> bool:
+        return bool(self.unresolved) or any(hop.unresolved for hop in self.hops)
+
 
 class _Links(NamedTuple):
     """What the imports of a file lead to in a process in which nothing is loaded but what every one has loaded."""
@@ -157,6 +161,7 @@ class _Links(NamedTuple):
     identities: tuple[object, ...]  # of all that they lead to
     names: frozenset[str]  # that were searched for, lower-case
     regular: bool  # every file is found by its own name, so that names decide what is loaded already
+    lack_symbols: bool
 
 
 class _Walk:
@@ -174,6 +179,7 @@ class _Walk:
         self.queue: deque[_Pending] = deque()
         self.later: deque[tuple[Module, Import]] = deque()
         self.complete = True
+        self.lacks_symbols = False
         self.loaded_alone: dict[str, Order] = {}  # by path
         self.before = _before(self.setting)
         self.given: set[str] = set()  # names of which this process has a file that no rule found, lower-case
@@ -201,10 +207,8 @@ class _Walk:
                 self._expand(self.modules[pending.id], pending.rules)
             else:  # only now, so that what is reached statically as well counts as static
                 self._expand_delayed(*self.later.popleft())
-        links = [link for _, links in self.blocks for link in links]
-        lacks = any(link.unresolved or any(hop.unresolved for hop in link.hops) for link in links)
         edges = partial(_edges, self.blocks, self.ids)
-        return Graph(tuple(self.modules), edges, self.rules, self.complete, lacks)
+        return Graph(tuple(self.modules), edges, self.rules, self.complete, self.lacks_symbols)
 
     # ---- modules
 
@@ -309,6 +313,7 @@ class _Walk:
             self._connect(module, (self._here(link, module.name, image, rules) for link in usual.links), rules)
         elif all(map(self.ids.__contains__, usual.identities)):
             self.blocks.append((module.id, usual.links))
+            self.lacks_symbols = self.lacks_symbols or usual.lack_symbols
         else:
             self._connect(module, usual.links, rules)
 
@@ -336,6 +341,7 @@ class _Walk:
         self.blocks.append((module.id, done))
         for link in links:
             done.append(link)
+            self.lacks_symbols = self.lacks_symbols or link.lacks_symbols
             delayed = module.delayed or link.kind == "delay"
             if link.identity not in self.ids:
                 self._new(link.found, link.identity, module.depth + 1, rules, delayed=delayed)
@@ -369,7 +375,8 @@ def _usual(name: str, image: Image, rules: Order, process: Process) -> _Links:
     ends += [(hop.found, hop.identity) for link in links for hop in link.hops]
     names = frozenset(found.name.lower() for found, _ in ends)
     regular = all(search.base_name(found.path or found.name).lower() == found.name.lower() for found, _ in ends)
-    return _Links(links, tuple(dict.fromkeys(identity for _, identity in ends)), names, regular)
+    identities = tuple(dict.fromkeys(identity for _, identity in ends))
+    return _Links(links, identities, names, regular, any(link.lacks_symbols for link in links))
 
 
 def _linked(

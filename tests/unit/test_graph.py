@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from targets import target
 
-from depwalk import graph, image
+from depwalk import files, graph, image
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from conftest import MakePE
@@ -440,3 +441,49 @@ def test_an_assumed_runtime_provides_its_assembly(make_pe: MakePE) -> None:
 )
 def test_a_manifest_that_is_no_xml_redirects_nothing(manifest: bytes, make_pe: MakePE) -> None:
     assert walk(make_pe("root.pyd", manifests={2: manifest})).root.missing_assemblies == ()
+
+
+# ---- several trees in one question -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(make_pe: MakePE) -> Iterator[Target]:
+    """What several trees are walked under, while nothing is forgotten that was learned of shared.dll and helper.dll."""
+    make_pe("shared.dll", imports={"helper.dll": ["h"]}, exports=["s"])
+    make_pe("helper.dll", exports=["h"])
+    with files.remembering():
+        yield target()
+
+
+def test_trees_with_the_same_search_share_what_their_dlls_need(shared: Target, make_pe: MakePE) -> None:
+    first = walk(make_pe("first.pyd", imports={"shared.dll": ["s"]}), shared)
+    second = walk(make_pe("second.pyd", imports={"helper.dll": ["h"], "shared.dll": ["s", "gone"]}), shared)
+    assert edges(first) == [("first.pyd", "import", "shared.dll"), ("shared.dll", "import", "helper.dll")]
+    assert edges(second) == [
+        ("second.pyd", "import", "helper.dll"),
+        ("second.pyd", "import", "shared.dll"),
+        ("shared.dll", "import", "helper.dll"),
+    ]
+    assert (first.unresolved, [edge.unresolved for edge in second.unresolved]) == ((), [("gone",)])
+
+
+def test_a_dll_that_one_of_two_trees_has_loaded_before_is_taken_in_that_one_only(
+    shared: Target, make_pe: MakePE, tmp_path: Path
+) -> None:
+    root = make_pe("root.pyd", imports={"shared.dll": ["s"]})
+    loaded = make_pe("elsewhere/helper.dll", exports=["other"])
+    for preloads, taken, lacks in ((), tmp_path / "helper.dll", ()), ((str(loaded),), loaded, ("h",)):
+        found = walk(root, shared._replace(preloads=preloads))
+        assert named(found, "helper.dll").path == str(taken)
+        assert between(found, "shared.dll", "helper.dll").unresolved == lacks
+
+
+def test_a_forwarder_leads_elsewhere_in_the_tree_that_has_another_file_of_its_name(
+    shared: Target, make_pe: MakePE
+) -> None:
+    make_pe("front.dll", exports=["f=helper.h"])
+    root = make_pe("root.pyd", imports={"front.dll": ["f"]})
+    loaded = make_pe("elsewhere/helper.dll", exports=["other"])
+    for preloads, lacks in ((), ()), ((str(loaded),), ("h",)):
+        found = walk(root, shared._replace(preloads=preloads))
+        assert between(found, "front.dll", "helper.dll").unresolved == lacks
