@@ -62,6 +62,8 @@ def host_environment() -> Path:
         python = environment_python(directory)
         run_logged([python, *pip_install(), "--requirement", PINS / "host.txt"], "pip-host")
 
+    if Path(sys.prefix) == CACHE / "venv":  # made anew, it would lose the interpreter that makes it
+        raise SetupError("run this with the Python that made the environment, not with its own")
     directory = step(
         CACHE / "venv",
         "host environment",

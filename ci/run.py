@@ -66,6 +66,7 @@ AGREEMENT_TIMEOUT = 3600
 OTHER_CPU = "Nehalem"  # a model of qemu, without AVX
 RELEASE_TESTS = "tests/release"
 PROCESSOR_TESTS = "tests/processor"  # for it alone; elsewhere they skip themselves
+ZOO = CACHE / "zoo"
 SITE = CACHE / "documentation"
 TENSORFLOW = "tensorflow-2.0.0-cp37-win_amd64/tensorflow_core/python"
 TENSORFLOW_MODULE = f"{TENSORFLOW}/_pywrap_tensorflow_internal.pyd"
@@ -395,21 +396,25 @@ def test_command(pytest_args: Sequence[str], *, host: bool, windows: bool) -> in
     """Run the checks and the tests of one side or of both."""
     report = Report()
     host_python = fetch.host_environment()
-    fetch_material(host_python)
-    report.run("building the test DLLs", functools.partial(build_zoo, host_python))
-    report.run("building the programs for installers", functools.partial(build_check, host_python))
+    building = functools.partial(build_what_is_tested, host_python=host_python)
+    with contextlib.nullcontext() if ON_WINDOWS else report.beside("test DLLs and programs", building):
+        fetch_material(host_python)
+        if windows and not ON_WINDOWS:
+            report.run("Windows: setting the test bed up", functools.partial(set_bed_up, host_python))
+    if ON_WINDOWS:
+        building(report)
     whole = host and windows and not pytest_args and not ON_WINDOWS
     if host and not whole:
         host_tests(report, host_python, pytest_args)
     if windows and not ON_WINDOWS:
         with opened_bed(report, host_python) as beds:
-            in_x64 = functools.partial(x64_tests, beds=beds, host_python=host_python, args=pytest_args)
+            in_x64 = functools.partial(x64_tests, beds=beds, host_python=host_python, args=pytest_args, whole=whole)
             # Each of the two keeps one processor busy, for about as long as the other.
             with report.beside("Windows x64: all tests", in_x64) if whole else contextlib.nullcontext():
                 if whole:
                     host_tests(report, host_python, pytest_args)
-                    sanitizing = functools.partial(sanitize.run, CACHE / "zoo", host_python)
-                    report.run("core: warnings and sanitizers", sanitizing)
+                    fuzzing = functools.partial(sanitize.fuzzing, zoo=ZOO)
+                    report.run("core: sanitizers", functools.partial(sanitize.run, ZOO, fuzzing))
                 else:
                     in_x64(report)
                 windows_tests(report, beds, bed.X86, host_python, pytest_args)
@@ -479,7 +484,7 @@ def test_paths(*, windows_paths: bool) -> dict[str, str]:
         "DEPWALK_PATIENTS": name(fetch.PATIENTS),
         "DEPWALK_JUDGED": name(fetch.JUDGED),
         "DEPWALK_COMPILED": name(fetch.COMPILED),
-        "DEPWALK_ZOO": name(CACHE / "zoo"),
+        "DEPWALK_ZOO": name(ZOO),
         "DEPWALK_CHECK": name(CACHE / "check"),
         "DEPWALK_INSTALLERS": name(CACHE / "installers"),
         "DEPWALK_SARIF_SCHEMA": name(fetch.SARIF_SCHEMA),
@@ -489,12 +494,24 @@ def test_paths(*, windows_paths: bool) -> dict[str, str]:
     }
 
 
+def build_what_is_tested(report: Report, host_python: Path) -> None:
+    """Build the test DLLs, and the programs for installers."""
+    report.run("building the test DLLs", functools.partial(build_zoo, host_python))
+    report.run("building the programs for installers", functools.partial(build_check, host_python))
+
+
+def set_bed_up(host_python: Path) -> int:
+    """Set the bed up, and close it again: this takes minutes the first time."""
+    with bed.open_bed(host_python):
+        return 0
+
+
 def build_zoo(host_python: Path) -> int:
     """Build the DLLs of tests/zoo; when there is nothing to build, that is no failure."""
     bed.prepare_runtime_37(host_python, CACHE / "runtime-cp37")
     script = CHECKOUT / "tests" / "zoo" / "build.py"
     if script.exists():  # it knows by itself what has changed
-        run_logged([host_python, script, CACHE / "zoo"], "zoo", env=host_environment_variables())
+        run_logged([host_python, script, ZOO], "zoo", env=host_environment_variables())
     return 0
 
 
@@ -577,8 +594,11 @@ def opened_bed(report: Report, host_python: Path) -> Iterator[list[bed.Bed]]:
         yield beds
 
 
-def x64_tests(report: Report, beds: Sequence[bed.Bed], host_python: Path, args: Sequence[str]) -> None:
-    """Run the tests in the 64-bit Windows Python, and those of another processor on that."""
+def x64_tests(report: Report, beds: Sequence[bed.Bed], host_python: Path, args: Sequence[str], *, whole: bool) -> None:
+    """Run the tests in the 64-bit Windows Python, and those of another processor on that; in a whole run compilers."""
+    if whole:
+        compiling = functools.partial(sanitize.compiling, host_python=host_python)
+        report.run("core: warnings", functools.partial(sanitize.run, ZOO, compiling))
     windows_tests(report, beds, bed.X64, host_python, args)
     processor_args = processor_arguments(args)
     for the_bed in beds if processor_args else ():

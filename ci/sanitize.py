@@ -30,6 +30,8 @@ from steps import CACHE, CHECKOUT, Command, SetupError, file_hash, only_run, run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    Parts = list[tuple[str, Callable[[], None]]]
+
 GCC = "gcc-12"
 CLANG = "clang-14"
 ROOT_PACKAGES = (GCC, "libc6-dev", CLANG, "libclang-rt-14-dev")
@@ -236,13 +238,17 @@ def campaign(compilers: Compilers, zoo: Path, seconds: int) -> None:
 # the parts
 
 
-def parts(compilers: Compilers, zoo: Path, host_python: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yield the name of each part, and the part."""
-    for compiler in (GCC, CLANG):
-        yield f"C warnings, {compiler}", functools.partial(compile_for_linux, compilers, compiler)
-    for target in WINDOWS_TARGETS:
-        yield f"C warnings, zig for Windows {target}", functools.partial(compile_for_windows, host_python, target)
-    yield "C fuzzing under ASan and UBSan", functools.partial(fuzz, compilers, zoo)
+def compiling(compilers: Compilers, host_python: Path) -> Parts:
+    """The core by every compiler, at its strictest."""
+    linux = [(name, functools.partial(compile_for_linux, compilers, name)) for name in (GCC, CLANG)]
+    windows = [(f"zig for Windows {name}", functools.partial(compile_for_windows, host_python, name))
+               for name in WINDOWS_TARGETS]  # fmt: skip
+    return [(f"C warnings, {name}", part) for name, part in [*linux, *windows]]
+
+
+def fuzzing(compilers: Compilers, zoo: Path) -> Parts:
+    """The core with damaged files, under sanitizers."""
+    return [("C fuzzing under ASan and UBSan", functools.partial(fuzz, compilers, zoo))]
 
 
 def run_part(name: str, part: Callable[[], None]) -> bool:
@@ -258,10 +264,10 @@ def run_part(name: str, part: Callable[[], None]) -> bool:
     return passed
 
 
-def run(zoo: Path, host_python: Path) -> int:
-    """Run every part, in the caller's mount namespace and under its lock; return the exit status."""
+def run(zoo: Path, parts: Callable[[Compilers], Parts]) -> int:
+    """Run parts, in the caller's mount namespace and under its lock; return the exit status."""
     with open_compilers(zoo) as compilers:
-        results = [run_part(name, part) for name, part in parts(compilers, zoo, host_python)]
+        results = [run_part(name, part) for name, part in parts(compilers)]
     return 0 if all(results) else 1
 
 
@@ -286,7 +292,8 @@ def main(arguments: Sequence[str]) -> int:
         enter_namespace()
         with only_run():
             if options.campaign is None:
-                return run(zoo, fetch.host_environment())
+                python = fetch.host_environment()
+                return run(zoo, lambda compilers: compiling(compilers, python) + fuzzing(compilers, zoo))
             with open_compilers(zoo) as compilers:
                 what = "libFuzzer campaign"
                 return 0 if run_part(what, functools.partial(campaign, compilers, zoo, options.campaign)) else 1

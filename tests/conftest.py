@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
@@ -12,6 +14,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MakePE = Callable[..., "Path"]
+
+if sys.platform == "win32":
+    import _winapi
+
+    _begin = _winapi.CreateProcess
+
+    def _begin_again(*arguments: Any, left: int = 2) -> Any:
+        """Begin a process; Wine now and then fails at that with an internal error (1359)."""
+        try:
+            return _begin(*arguments)
+        except OSError as error:
+            if error.winerror != 1359 or not left:
+                raise
+        time.sleep(0.5)
+        return _begin_again(*arguments, left=left - 1)
+
+    _winapi.CreateProcess = _begin_again
 
 
 @pytest.fixture
