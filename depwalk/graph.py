@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ntpath
 import os
+import sys
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -155,13 +156,46 @@ class _Link(NamedTuple):
 
 
 class _Links(NamedTuple):
-    """What the imports of a file lead to in a process in which nothing is loaded but what every one has loaded."""
+    """What the imports of a file lead to that are resolved at load."""
 
     links: tuple[_Link, ...]
     identities: tuple[object, ...]  # of all that they lead to
-    names: frozenset[str]  # that were searched for, lower-case
+    names: tuple[str, ...]  # that were searched for, lower-case
     regular: bool  # every file is found by its own name, so that names decide what is loaded already
     lack_symbols: bool
+
+
+class _Usual:
+    """What imports lead to by one search in a process in which nothing is loaded but what every one has loaded.
+
+    Thousands of trees share it, and there is one for each directory of a scan: it keeps no answer twice, and nothing of
+    a tree that is the only one.
+    """
+
+    def __init__(self, rules: Order, setting: Setting) -> None:
+        self._rules = rules
+        self._process = Process(setting.target, _before(setting))
+        self._loaded = _answers_before(setting)
+        self._links: dict[object, _Links] = {}  # by file
+
+    def links(self, name: str, image: Image) -> _Links:
+        """Of a file, by its base name and image."""
+        if image.file not in self._links:
+            linked = _linked(name, image, self._rules, self._rules, self._process, {})
+            self._links[image.file] = self._of(tuple(map(self._shared, linked)))
+        return self._links[image.file]
+
+    def _of(self, links: tuple[_Link, ...]) -> _Links:
+        ends = [(link.found, link.identity) for link in links]
+        ends += [(hop.found, hop.identity) for link in links for hop in link.hops]
+        identities = tuple(dict.fromkeys(identity for _, identity in ends))
+        names = tuple({sys.intern(found.name.lower()) for found, _ in ends})
+        regular = all(search.base_name(found.path or found.name).lower() == found.name.lower() for found, _ in ends)
+        return _Links(links, identities, names, regular, any(link.lacks_symbols for link in links))
+
+    def _shared(self, link: _Link) -> _Link:
+        was_loaded = link.found.rule is not None and link.found.rule.step == "loaded"
+        return link._replace(found=self._loaded.setdefault(link.found.name, link.found)) if was_loaded else link
 
 
 class _Walk:
@@ -183,6 +217,7 @@ class _Walk:
         self.loaded_alone: dict[str, Order] = {}  # by path
         self.before = _before(self.setting)
         self.given: set[str] = set()  # names of which this process has a file that no rule found, lower-case
+        self.first_by: list[Order] = []
         self.is_usual = True  # all others were found by self.rules, as in every tree with these
         self._preload()
         if image is None:
@@ -207,6 +242,8 @@ class _Walk:
                 self._expand(self.modules[pending.id], pending.rules)
             else:  # only now, so that what is reached statically as well counts as static
                 self._expand_delayed(*self.later.popleft())
+        for first in self.first_by:
+            first.asked.setdefault(self.setting, _Usual(first, self.setting))
         edges = partial(_edges, self.blocks, self.ids)
         return Graph(tuple(self.modules), edges, self.rules, self.complete, self.lacks_symbols)
 
@@ -228,13 +265,9 @@ class _Walk:
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
         self.process.loaded.update(self.before)
-        if not self.target.preloads:
-            return
-        key = Setting(self.target, self.target.loaded, self.target.preloads)
-        if key not in self.rules.asked:
-            self.rules.asked[key] = list(_preloaded(self.target, Process(self.target, dict(self.before))))
-        found: list[tuple[str, Resolution, Order | None]] = self.rules.asked[key]
-        for path, preload, rules in found:
+        target = self.target
+        preloaded = _preloaded(search.setting(target, target.loaded, target.preloads)) if target.preloads else ()
+        for path, preload, rules in preloaded:
             name = os.path.basename(path).lower()
             if preload.status in ("found", "system"):
                 self.process.loaded.setdefault(name, preload)
@@ -298,18 +331,18 @@ class _Walk:
             return
         self.later += [(module, imported) for imported in image.imports if imported.kind == "delay"]
         self.is_usual = self.is_usual and own is self.rules and not redirection.dlls
-        if own is rules and not redirection.dlls:
-            self._connect_as_usual(module, image, rules)
+        shared: _Usual | None = rules.asked.get(self.setting)
+        if shared is None:  # this is the first tree that is walked by these rules
+            self.first_by.append(rules)
+        if shared is not None and module.depth and own is rules and not redirection.dlls:  # a root is nobody else's
+            self._connect_as_usual(module, image, rules, shared)
         else:
             self._connect(module, _linked(module.name, image, own, rules, self.process, redirection.dlls), rules)
 
-    def _connect_as_usual(self, module: Module, image: Image, rules: Order) -> None:
+    def _connect_as_usual(self, module: Module, image: Image, rules: Order, shared: _Usual) -> None:
         """Imports lead to the same in all trees, but for names of which the process has another file by then."""
-        key = image.file, self.setting
-        if key not in rules.asked:
-            rules.asked[key] = _usual(module.name, image, rules, Process(self.target, self.before))
-        usual: _Links = rules.asked[key]
-        if not (self.is_usual and usual.regular and usual.names.isdisjoint(self.given)):
+        usual = shared.links(module.name, image)
+        if not (self.is_usual and usual.regular and self.given.isdisjoint(usual.names)):
             self._connect(module, (self._here(link, module.name, image, rules) for link in usual.links), rules)
         elif all(map(self.ids.__contains__, usual.identities)):
             self.blocks.append((module.id, usual.links))
@@ -369,16 +402,6 @@ def _edges(blocks: Iterable[tuple[int, Sequence[_Link]]], ids: Mapping[object, i
     return tuple(edges)
 
 
-def _usual(name: str, image: Image, rules: Order, process: Process) -> _Links:
-    links = tuple(_linked(name, image, rules, rules, process, {}))
-    ends = [(link.found, link.identity) for link in links]
-    ends += [(hop.found, hop.identity) for link in links for hop in link.hops]
-    names = frozenset(found.name.lower() for found, _ in ends)
-    regular = all(search.base_name(found.path or found.name).lower() == found.name.lower() for found, _ in ends)
-    identities = tuple(dict.fromkeys(identity for _, identity in ends))
-    return _Links(links, identities, names, regular, any(link.lacks_symbols for link in links))
-
-
 def _linked(
     name: str, image: Image, own: Order, rules: Order, process: Process, redirected: Mapping[str, str]
 ) -> Iterator[_Link]:
@@ -424,8 +447,11 @@ def _follow(
     return False
 
 
-def _preloaded(target: Target, process: Process) -> Iterator[tuple[str, Resolution, Order | None]]:
+@files.remembered
+def _preloaded(setting: Setting) -> list[tuple[str, Resolution, Order | None]]:
     """Of each file that a package loads before: what is found, and its own rules if it is given by its path."""
+    target, preloaded = setting.target, []
+    process = Process(target, dict(_before(Setting(target, target.loaded))))
     for path in target.preloads:
         name, directory = os.path.basename(path), os.path.dirname(path)
         rule = Rule("directory", "loaded by its package (inferred)", "windows-loader 1.4", Directory(directory))
@@ -434,7 +460,9 @@ def _preloaded(target: Target, process: Process) -> Iterator[tuple[str, Resoluti
         if found.status in ("found", "system"):
             process.loaded.setdefault(name.lower(), found)
         # with a path it was loaded by itself, with its own directory
-        yield path, found, search.order(target, path, found.image) if found.image is not None and directory else None
+        alone = search.order(target, path, found.image) if found.image is not None and directory else None
+        preloaded.append((path, found, alone))
+    return preloaded
 
 
 @files.remembered
@@ -458,6 +486,12 @@ def _before(setting: Setting) -> dict[str, Resolution]:
     return loaded
 
 
+@files.remembered
+def _answers_before(_: Setting) -> dict[str, Resolution]:
+    """What a search has found of that, by the name that was searched for: the same by every order."""
+    return {}
+
+
 def _directory(path: str, target: Target) -> Directory:
     """That of a file; one of Windows's own is known as such."""
     parent = os.path.normcase(os.path.dirname(path))
@@ -468,10 +502,15 @@ def _directory(path: str, target: Target) -> Directory:
 def _identity(found: Resolution) -> object:
     """Files are the same if the file system says so; names without a file if they are equal (windows-loader 1.4)."""
     if found.path is None:
-        return "name", found.name.lower()
+        return _without_file("name", found.name.lower())
     if found.image is None:
-        return "assumed", found.path.lower()
-    return "file", files.identity(found.path)
+        return _without_file("assumed", found.path.lower())
+    return files.identity(found.path)
+
+
+@files.remembered
+def _without_file(kind: str, name: str) -> object:
+    return kind, name
 
 
 def paths_to(graph: Graph, module: Module) -> Iterable[Edge]:

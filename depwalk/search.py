@@ -117,36 +117,36 @@ def order(target: Target, path: str, image: Image) -> Order:
     """The rules for the static imports of a file that is loaded as such a file usually is (windows-loader 1.12)."""
     directory = _parent(path)
     if not image.is_dll and path.lower().endswith(".exe"):
-        return _legacy_from(_setting(target), directory, "directory of the program")
+        return _legacy_from(setting(target), directory, "directory of the program")
     flags = load_flags(target, path)
     if flags & PYTHON_IMPORT:
-        return _by_flags(_setting(target), flags, directory)
+        return _by_flags(setting(target), flags, directory)
     if flags & ALTERED:
-        return _legacy_from(_setting(target), directory, "directory of the file")
-    return _legacy_from(_setting(target), None, "application directory")
+        return _legacy_from(setting(target), directory, "directory of the file")
+    return _legacy_from(setting(target), None, "application directory")
 
 
 def by_name(target: Target) -> Order:
     """The rules for a name without a directory that ctypes is given (windows-loader 1.12)."""
     if target.python is not None and target.python.restricts_search:
         return by_flags(target, DEFAULT_DIRS, "")
-    return _legacy_from(_setting(target), None, "application directory")
+    return _legacy_from(setting(target), None, "application directory")
 
 
 def delayed_order(target: Target, path: str) -> Order:
     """The rules for a DLL that is loaded on first use: the default order, without the importer's directory (1.8)."""
     is_program = target.python is None and path.lower().endswith(".exe")
-    return _legacy_from(_setting(target), _parent(path) if is_program else None, "application directory")
+    return _legacy_from(setting(target), _parent(path) if is_program else None, "application directory")
 
 
 def by_flags(target: Target, flags: int, directory: str) -> Order:
     """The rules that LOAD_LIBRARY_SEARCH_... flags ask for (windows-loader 1.2, 1.3)."""
-    return _by_flags(_setting(target), flags, directory)
+    return _by_flags(setting(target), flags, directory)
 
 
-def _setting(target: Target) -> Setting:
-    """What of a target decides the order."""
-    return Setting(target, target.dll_dirs, target.inferred, target.path, target.cwd, target.runtimes)
+def setting(target: Target, *more: object) -> Setting:
+    """What of a target decides the order, and what else decides a question."""
+    return Setting(target, target.dll_dirs, target.inferred, target.path, target.cwd, target.runtimes, *more)
 
 
 @files.remembered

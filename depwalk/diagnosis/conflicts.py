@@ -125,6 +125,8 @@ def older_copy(evidence: Evidence) -> Iterator[Finding]:
 
 def _may_hide(taken: Module, importer: Module, evidence: Evidence) -> bool:
     """Whether a copy hides a newer one from a directory: asked once for all trees with the same search."""
+    if not _is_candidate(taken, importer):
+        return False
     environment = evidence.target.environment
     key = older_copy, taken.path, _folder(importer), environment.prefix if environment else ""
     asked = evidence.graph.rules.asked
@@ -133,9 +135,15 @@ def _may_hide(taken: Module, importer: Module, evidence: Evidence) -> bool:
     return bool(asked[key])
 
 
+def _is_candidate(taken: Module, importer: Module) -> bool:
+    """Whether it has a version, and does not lie beside its importer."""
+    has_version = taken.image is not None and taken.image.version is not None
+    return has_version and _key(_folder(taken)) != _key(_folder(importer))
+
+
 def _newer_of_its_own(taken: Module, importer: Module, evidence: Evidence) -> Copy | None:
     """A newer copy where the DLLs of the importer lie, if the one that is taken does not lie there."""
-    if taken.image is None or taken.image.version is None or _key(_folder(taken)) == _key(_folder(importer)):
+    if not _is_candidate(taken, importer):
         return None
     own = _keys(place for place in own_places(importer, evidence) if place.find(taken.name))
     if not own or _key(_folder(taken)) in own or _is_of_others(taken.name, evidence):
