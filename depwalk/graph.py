@@ -169,19 +169,18 @@ class _Usual:
     """What imports lead to by one search in a process in which nothing is loaded but what every one has loaded.
 
     Thousands of trees share it, and there is one for each directory of a scan: it keeps no answer twice, and nothing of
-    a tree that is the only one.
+    a tree that is the only one. It does not hold the rules, which hold it: a scan hardly ever looks for such circles.
     """
 
-    def __init__(self, rules: Order, setting: Setting) -> None:
-        self._rules = rules
+    def __init__(self, setting: Setting) -> None:
         self._process = Process(setting.target, _before(setting))
         self._loaded = _answers_before(setting)
         self._links: dict[object, _Links] = {}  # by file
 
-    def links(self, name: str, image: Image) -> _Links:
-        """Of a file, by its base name and image."""
+    def links(self, name: str, image: Image, rules: Order) -> _Links:
+        """Of a file, by its base name and image, by the rules that hold this."""
         if image.file not in self._links:
-            linked = _linked(name, image, self._rules, self._rules, self._process, {})
+            linked = _linked(name, image, rules, rules, self._process, {})
             self._links[image.file] = self._of(tuple(map(self._shared, linked)))
         return self._links[image.file]
 
@@ -243,7 +242,7 @@ class _Walk:
             else:  # only now, so that what is reached statically as well counts as static
                 self._expand_delayed(*self.later.popleft())
         for first in self.first_by:
-            first.asked.setdefault(self.setting, _Usual(first, self.setting))
+            first.asked.setdefault(self.setting, _Usual(self.setting))
         edges = partial(_edges, self.blocks, self.ids)
         return Graph(tuple(self.modules), edges, self.rules, self.complete, self.lacks_symbols)
 
@@ -341,7 +340,7 @@ class _Walk:
 
     def _connect_as_usual(self, module: Module, image: Image, rules: Order, shared: _Usual) -> None:
         """Imports lead to the same in all trees, but for names of which the process has another file by then."""
-        usual = shared.links(module.name, image)
+        usual = shared.links(module.name, image, rules)
         if not (self.is_usual and usual.regular and self.given.isdisjoint(usual.names)):
             self._connect(module, (self._here(link, module.name, image, rules) for link in usual.links), rules)
         elif all(map(self.ids.__contains__, usual.identities)):
