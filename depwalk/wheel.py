@@ -90,7 +90,7 @@ def _owner(path: str) -> Owner | None:
             listed, directories = listed_in(folder)
             if name in listed:
                 return Owner(folder, listed=True)
-            if among is None and inside and directory in directories and directory:
+            if among is None and inside and directory and directory in directories:
                 among = Owner(folder, listed=False)
     return among
 

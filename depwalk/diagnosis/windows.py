@@ -213,7 +213,10 @@ def missing_system_function(evidence: Evidence) -> Iterable[Finding]:
 
 
 def _may_need_later(image: Image, target: Target, key: object) -> bool:
-    """Whether a file imports a function by a name that its DLL is known to have got with a later Windows."""
+    """Whether a file imports a function by a name that its DLL is known to have got with a later Windows.
+
+    `key`: of the answer, which every tree with the file asks for.
+    """
     if key not in image.file.asked:
         image.file.asked[key] = any(
             later and not later.isdisjoint(image.names(found))
