@@ -5,6 +5,7 @@ Nothing here interprets an answer. A struct comes back as a tuple or as its cdat
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import sys
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 LIBRARY = Path(__file__).with_name(f"_core{SUFFIX}")
 lib: Any = ffi.dlopen(str(LIBRARY))
+_numbers = itertools.count()
 _unset: Any = ffi.new_allocator(should_clear_after_alloc=False)  # for what the core fills
 
 
@@ -130,6 +132,7 @@ class File:
         self.content: Any = ffi.buffer(self.facts.data, self.facts.size)
         self._symbols: dict[int, Any] = {}  # by directory: the dw_symbol array
         self.asked: dict[Any, Any] = {}  # answers of those above that take time, by question
+        self.number = next(_numbers)  # stands for this file in questions to others, which shall not keep it mapped
 
     def defects(self) -> list[tuple[int, int, int]]:
         """(kind, file offset, RVA) of everything found wrong so far."""

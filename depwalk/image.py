@@ -254,7 +254,7 @@ class Image:
 
     def match(self, imported: Import, exporter: Image) -> tuple[list[Binding], list[Binding]]:
         """What the exporter does for the symbols of one import: (missing, forwarded)."""
-        key = (imported.kind, imported.first, exporter.file)
+        key = (imported.kind, imported.first, exporter.file.number)
         if key not in self.file.asked:
             self.file.asked[key] = self._match(imported, exporter)
         found: tuple[list[Binding], list[Binding]] = self.file.asked[key]

@@ -465,14 +465,13 @@ class Run:
     def _try(self, node: ast.Try, scope: Scope) -> str:
         """What a handler adds counts for the extensions of the `try`, too: the import may be tried again."""
         first, missed = len(self.extensions), len(self.missing)
-        stopped: _Stop | None = None
-        left = ""
+        stopped, left = False, ""
         catches = any(_goes_on(handler) for handler in node.handlers)
         self._caught += catches
         try:
             left = self._block(node.body, scope)
-        except _Stop as stop:
-            stopped, self._ends = stop, True
+        except _Stop:
+            stopped = self._ends = True
         finally:
             self._caught -= catches
         last, added = len(self.extensions), len(self.added)
@@ -483,8 +482,8 @@ class Run:
                 self._maybe(handler.body, scope)
         for extension in self.extensions[first:last]:
             extension.added += self.added[added:]
-        if stopped is not None:
-            raise stopped
+        if stopped:
+            raise _Stop  # a new one: the old one, kept, would keep this frame, and all that the frames below it have
         if not left:
             surely = len(self.missing) == missed
             left = self._block(node.orelse, scope) if surely else self._maybe(node.orelse, scope) and ""

@@ -1,8 +1,15 @@
-"""Which tests a 32-bit Python on Windows leaves out."""
+"""Which tests a 32-bit Python on Windows leaves out; and what several tests use."""
 
 from __future__ import annotations
 
+import gc
 import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # They work on what was read, on rows and on texts: 32 bits make no difference there, and a 64-bit Python runs them.
 SAME_IN_32_BITS = """
@@ -14,3 +21,11 @@ SAME_IN_32_BITS = """
 """
 if sys.platform == "win32" and sys.maxsize < 2**32:
     collect_ignore = [f"test_{name}.py" for name in SAME_IN_32_BITS.split()]
+
+
+@pytest.fixture
+def without_collections() -> Iterator[None]:
+    """As in a scan, which hardly ever looks for objects that hold each other."""
+    gc.disable()
+    yield
+    gc.enable()

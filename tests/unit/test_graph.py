@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import weakref
 from typing import TYPE_CHECKING
@@ -449,14 +448,6 @@ def test_a_manifest_that_is_no_xml_redirects_nothing(manifest: bytes, make_pe: M
 
 
 @pytest.fixture
-def without_collections() -> Iterator[None]:
-    """As in a scan, which hardly ever looks for objects that hold each other."""
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.fixture
 def shared(make_pe: MakePE) -> Iterator[Target]:
     """What several trees are walked under, while nothing is forgotten that was learned of shared.dll and helper.dll."""
     make_pe("shared.dll", imports={"helper.dll": ["h"]}, exports=["s"])
@@ -500,7 +491,8 @@ def test_a_forwarder_leads_elsewhere_in_the_tree_that_has_another_file_of_its_na
 
 
 def test_nothing_is_kept_of_a_file_once_the_question_is_answered(make_pe: MakePE, without_collections: None) -> None:
-    shared, place = make_pe("shared.dll", exports=["s"]), target()
+    shared, place = make_pe("shared.dll", imports={"other.dll": ["o"]}, exports=["s"]), target()
+    make_pe("other.dll", imports={"shared.dll": ["s"]}, exports=["o"])
     with files.remembering():
         for number in range(3):
             walk(make_pe(f"{number}.pyd", imports={"shared.dll": ["s"]}), place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -632,3 +633,17 @@ def test_what_is_found_for_a_file_does_not_depend_on_what_was_asked_before(
             _found(site, *before)
         found = _found(site, name, *wanted)
     assert [one.directory.replace(site + os.sep, "").replace("\\", "/") for one in found.added] == directories
+
+
+def test_an_import_that_stops_in_a_try_keeps_nothing_of_who_asked(tmp_path: Path, without_collections: None) -> None:
+    class Held:
+        pass
+
+    def ask() -> weakref.ref[Held]:
+        held = Held()
+        assert added(
+            tmp_path, LIBS + "os.add_dll_directory(here)\ntry:\n    from . import _ext\nexcept OSError:\n    raise"
+        )
+        return weakref.ref(held)
+
+    assert ask()() is None
