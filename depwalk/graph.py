@@ -214,7 +214,6 @@ class _Walk:
         self.complete = True
         self.lacks_symbols = False
         self.loaded_alone: dict[str, Order] = {}  # by path
-        self.before = _before(self.setting)
         self.given: set[str] = set()  # names of which this process has a file that no rule found, lower-case
         self.first_by: list[Order] = []
         self.is_usual = True  # all others were found by self.rules, as in every tree with these
@@ -263,7 +262,7 @@ class _Walk:
 
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
-        self.process.loaded.update(self.before)
+        self.process.loaded.update(_before(self.setting))
         target = self.target
         preloaded = _preloaded(search.setting(target, target.loaded, target.preloads)) if target.preloads else ()
         for path, preload, rules in preloaded:
