@@ -11,7 +11,6 @@ import sys
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property, partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from depwalk import files, search, side_by_side, tables
@@ -19,7 +18,7 @@ from depwalk.search import Order, Process, Resolution, Rule, Status, Tried
 from depwalk.target import Directory, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from depwalk.image import Image, Import
     from depwalk.target import Target
@@ -63,7 +62,7 @@ class Graph:
     """All modules that a load would bring into the process, and who needs whom."""
 
     modules: tuple[Module, ...]  # by id; 0 is the file that was asked about
-    make_edges: Callable[[], tuple[Edge, ...]]  # many trees are judged without a look at theirs
+    make_edges: Callable[[int | None], tuple[Edge, ...]]  # all, or those to a module; most trees are judged without
     rules: Order  # of the search that was followed
     complete: bool = True  # False: there are more modules than a walk follows
     lacks_symbols: bool = True  # False: every edge is resolved
@@ -77,14 +76,16 @@ class Graph:
         """Edges from a module."""
         return self._edges_from.get(module.id, [])
 
-    def needed_by(self, module: Module) -> list[Edge]:
+    def needed_by(self, module: Module) -> tuple[Edge, ...]:
         """Edges to a module."""
-        return self._edges_to.get(module.id, [])
+        if module.id not in self._edges_to:
+            self._edges_to[module.id] = self.make_edges(module.id)
+        return self._edges_to[module.id]
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
         """In the order in which they were found."""
-        return self.make_edges()
+        return self.make_edges(None)
 
     @cached_property
     def unresolved(self) -> tuple[Edge, ...]:
@@ -93,18 +94,14 @@ class Graph:
 
     @cached_property
     def _edges_from(self) -> dict[int, list[Edge]]:
-        return _grouped(self.edges, attrgetter("importer"))
+        found: dict[int, list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.importer, []).append(edge)
+        return found
 
     @cached_property
-    def _edges_to(self) -> dict[int, list[Edge]]:
-        return _grouped(self.edges, attrgetter("imported"))
-
-
-def _grouped(edges: Iterable[Edge], key: Callable[[Edge], int]) -> dict[int, list[Edge]]:
-    found: dict[int, list[Edge]] = {}
-    for edge in edges:
-        found.setdefault(key(edge), []).append(edge)
-    return found
+    def _edges_to(self) -> dict[int, tuple[Edge, ...]]:
+        return {}
 
 
 def walk(path: str, image: Image, target: Target, *, by_code: bool = False) -> Graph:
@@ -118,13 +115,6 @@ def walk(path: str, image: Image, target: Target, *, by_code: bool = False) -> G
 def of_names(importer: str, names: Sequence[str], target: Target) -> Graph:
     """The graph of what loads DLLs by name without being a file itself: a Python program that asks ctypes for them."""
     return _Walk(importer, None, target).run(names)
-
-
-class _Pending(NamedTuple):
-    """A module whose imports are still to be followed, under the rules that it inherited."""
-
-    id: int
-    rules: Order
 
 
 class _Hop(NamedTuple):
@@ -150,19 +140,42 @@ class _Link(NamedTuple):
     identity: object  # of what is found
     hops: tuple[_Hop, ...] = ()  # of what that forwards
 
-    @property
     def lacks_symbols(self) -> bool:
         return bool(self.unresolved) or any(hop.unresolved for hop in self.hops)
 
+    def ends(self) -> Iterator[tuple[object, _End]]:
+        """What it leads to, by identity and in the order of the walk."""
+        yield self.identity, _end(self.found, None)
+        for hop in self.hops:
+            yield hop.identity, _end(hop.found, hop.exporter)
+
+
+class _End(NamedTuple):
+    """One file that imports lead to."""
+
+    found: Resolution
+    exporter: object  # identity of the module that forwards to it; None for what is imported itself
+    name: str  # its own
+    followed: bool  # whether its imports count
+
 
 class _Links(NamedTuple):
-    """What the imports of a file lead to that are resolved at load."""
+    """What the imports of a file lead to."""
 
-    links: tuple[_Link, ...]
-    identities: tuple[object, ...]  # of all that they lead to
+    links: tuple[_Link, ...]  # those that are resolved at load
+    delayed: tuple[Import, ...]  # the others
+    ends: dict[object, _End]  # of the links, by identity: each file once, as it is met first
     names: tuple[str, ...]  # that were searched for, lower-case
     regular: bool  # every file is found by its own name, so that names decide what is loaded already
     lack_symbols: bool
+
+
+class _Block(NamedTuple):
+    """What the imports of one module of a tree lead to."""
+
+    importer: int  # id of the module
+    links: Sequence[_Link]
+    leads_to: Container[object] | None = None  # identities; None: not put together
 
 
 class _Usual:
@@ -175,22 +188,27 @@ class _Usual:
     def __init__(self, setting: Setting) -> None:
         self._process = Process(setting.target, _before(setting))
         self._loaded = _answers_before(setting)
-        self._links: dict[object, _Links] = {}  # by file
+        self._links: dict[object, _Links | None] = {}  # by file
 
-    def links(self, name: str, image: Image, rules: Order) -> _Links:
-        """Of a file, by its base name and image, by the rules that hold this."""
+    def links(self, name: str, image: Image, rules: Order) -> _Links | None:
+        """Of a file, by its base name and image, by the rules that hold this; None for one with a search of its own."""
         if image.file not in self._links:
-            linked = _linked(name, image, rules, rules, self._process, {})
-            self._links[image.file] = self._of(tuple(map(self._shared, linked)))
+            links = None
+            if _searches_as_others(image, self._process.target):
+                linked = _linked(name, image, rules, rules, self._process, {})
+                links = self._of(image, tuple(map(self._shared, linked)))
+            self._links[image.file] = links
         return self._links[image.file]
 
-    def _of(self, links: tuple[_Link, ...]) -> _Links:
-        ends = [(link.found, link.identity) for link in links]
-        ends += [(hop.found, hop.identity) for link in links for hop in link.hops]
-        identities = tuple(dict.fromkeys(identity for _, identity in ends))
-        names = tuple({sys.intern(found.name.lower()) for found, _ in ends})
-        regular = all(search.base_name(found.path or found.name).lower() == found.name.lower() for found, _ in ends)
-        return _Links(links, identities, names, regular, any(link.lacks_symbols for link in links))
+    def _of(self, image: Image, links: tuple[_Link, ...]) -> _Links:
+        delayed = tuple(imported for imported in image.imports if imported.kind == "delay")
+        every = [end for link in links for end in link.ends()]
+        ends: dict[object, _End] = {}
+        for identity, end in every:
+            ends.setdefault(identity, end)
+        names = tuple({sys.intern(end.found.name.lower()) for _, end in every})
+        regular = all(end.name.lower() == end.found.name.lower() for _, end in every)
+        return _Links(links, delayed, ends, names, regular, any(link.lacks_symbols() for link in links))
 
     def _shared(self, link: _Link) -> _Link:
         was_loaded = link.found.rule is not None and link.found.rule.step == "loaded"
@@ -207,9 +225,9 @@ class _Walk:
         self.rules = rules or (search.order(target, path, image) if image else search.by_name(target))
         self.delayed = search.delayed_order(target, path)
         self.modules: list[Module] = []
-        self.blocks: list[tuple[int, Sequence[_Link]]] = []  # id of an importer, and what its imports lead to
+        self.blocks: list[_Block] = []
         self.ids: dict[object, int] = {}
-        self.queue: deque[_Pending] = deque()
+        self.queue: deque[tuple[Module, Order]] = deque()  # whose imports are to be followed, by the rules it inherited
         self.later: deque[tuple[Module, Import]] = deque()
         self.complete = True
         self.lacks_symbols = False
@@ -220,7 +238,7 @@ class _Walk:
         self._preload()
         if image is None:
             root = Resolution(path, "found")
-            self._new(root, _identity(root), 0, self.rules, delayed=False)
+            self._new(_end(root), _identity(root), 0, self.rules, delayed=False)
         else:
             self.process.images[os.path.abspath(path)] = image
             self._root(path, image)
@@ -236,29 +254,32 @@ class _Walk:
             self.given.add(self.modules[self.ids[link.identity]].name.lower())
         while self.queue or self.later:
             if self.queue:
-                pending = self.queue.popleft()
-                self._expand(self.modules[pending.id], pending.rules)
+                self._expand(*self.queue.popleft())
             else:  # only now, so that what is reached statically as well counts as static
                 self._expand_delayed(*self.later.popleft())
         for first in self.first_by:
             first.asked.setdefault(self.setting, _Usual(self.setting))
-        edges = partial(_edges, self.blocks, self.ids)
+        edges = partial(_edges, self.blocks, self.ids, list(self.ids))
         return Graph(tuple(self.modules), edges, self.rules, self.complete, self.lacks_symbols)
 
     # ---- modules
 
     def _root(self, path: str, image: Image) -> None:
         full = os.path.abspath(path)
+        windows = self.target.windows
         status: Status = "found"
         reason = ""
         if image.fatal_defects:
             status, reason = "corrupt", image.fatal_defects[0].message
-        elif not image.runs_in(self.target.architecture, self.target.windows.architecture):
+        elif not image.runs_in(self.target.architecture, windows.architecture):
             status = "wrong-architecture"
             reason = f"{image.architecture}, but the process is {self.target.architecture}"
         found = Resolution(os.path.basename(path), status, full, image=image, reason=reason)
         self.given.add(found.name.lower())
-        self._new(found, _identity(found), 0, self.rules, delayed=False)
+        # what is left of a damaged root counts, too
+        followed = status in ("found", "corrupt") and image.runs_in(self.target.architecture, windows.architecture)
+        end = _end(found)._replace(followed=followed and image.resolves_imports())
+        self._new(end, _identity(found), 0, self.rules, delayed=False)
 
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
@@ -273,53 +294,51 @@ class _Walk:
             if rules is not None:
                 self.loaded_alone[path] = rules
 
-    def _new(self, found: Resolution, identity: object, depth: int, rules: Order, *, delayed: bool) -> None:
+    def _new(self, end: _End, identity: object, depth: int, rules: Order, *, delayed: bool) -> None:
         """A new module; one that is there will be followed."""
+        (searched, status, path, rule, image, reason, tried), _, name, followed = end
         identifier = self.ids[identity] = len(self.modules)
-        rules = self.loaded_alone.get(found.path or "", rules) if depth else rules
-        name = search.base_name(found.path or found.name)
-        self.modules.append(
-            Module(
-                identifier,
-                name,
-                found.path,
-                found.status,
-                depth,
-                delayed,
-                found.rule,
-                found.tried,
-                found.reason,
-                found.image,
-            )
-        )
-        if found.status in ("found", "system") and not delayed:
-            self.process.loaded.setdefault(name.lower(), found)
-            self.is_usual = self.is_usual and name.lower() == found.name.lower()
-        if self._is_followed(found, is_root=depth == 0):
-            if len(self.modules) <= MAX_MODULES:
-                self.queue.append(_Pending(identifier, rules))
+        module = Module(identifier, name, path, status, depth, delayed, rule, tried, reason, image)
+        self.modules.append(module)
+        if status in ("found", "system") and not delayed:
+            key = name.lower()
+            self.process.loaded.setdefault(key, end.found)
+            self.is_usual = self.is_usual and key == searched.lower()
+        if followed:
+            if identifier < MAX_MODULES:
+                own = self.loaded_alone.get(path or "", rules) if self.loaded_alone and depth else rules
+                self.queue.append((module, own))
             else:
                 self.complete = False
-
-    def _is_followed(self, found: Resolution, *, is_root: bool) -> bool:
-        """Whether the imports of a file count; what is left of a damaged root counts, too."""
-        image, target = found.image, self.target
-        if image is None or not image.resolves_imports():
-            return False
-        damaged_root = is_root and found.status == "corrupt"
-        return found.status == "found" or (
-            damaged_root and image.runs_in(target.architecture, target.windows.architecture)
-        )
 
     # ---- edges
 
     def _expand(self, module: Module, rules: Order) -> None:
         image = module.image
         assert image is not None
-        assert module.path is not None
+        shared: _Usual | None = rules.asked.get(self.setting)
+        if shared is None:  # this is the first tree that is walked by these rules
+            self.first_by.append(rules)
+        usual = shared.links(module.name, image, rules) if shared is not None and module.depth else None
+        if usual is None:  # a root is nobody else's
+            self._expand_by_itself(module, image, rules)
+            return
+        self.later += [(module, imported) for imported in usual.delayed]
+        self.is_usual = self.is_usual and rules is self.rules
+        if not (self.is_usual and usual.regular and self.given.isdisjoint(usual.names)):
+            self._connect(module, (self._here(link, module.name, image, rules) for link in usual.links), rules)
+            return
+        self.blocks.append(_Block(module.id, usual.links, usual.ends))
+        self.lacks_symbols = self.lacks_symbols or usual.lack_symbols
+        for identity, end in usual.ends.items():
+            if identity not in self.ids:
+                above = module if end.exporter is None else self.modules[self.ids[end.exporter]]
+                self._new(end, identity, above.depth + 1, rules, delayed=module.delayed)
+
+    def _expand_by_itself(self, module: Module, image: Image, rules: Order) -> None:
         own = rules
-        if image.dependent_load_flags & SEARCH_FLAGS and self.target.windows.emulator is None:
-            own = search.by_flags(self.target, image.dependent_load_flags, os.path.dirname(module.path))
+        if _has_flags(image, self.target):
+            own = search.by_flags(self.target, image.dependent_load_flags, os.path.dirname(module.path or ""))
         redirection = side_by_side.redirection(image, self.target)
         if redirection.missing:
             self.modules[module.id] = module._replace(missing_assemblies=redirection.missing)
@@ -329,24 +348,7 @@ class _Walk:
             return
         self.later += [(module, imported) for imported in image.imports if imported.kind == "delay"]
         self.is_usual = self.is_usual and own is self.rules and not redirection.dlls
-        shared: _Usual | None = rules.asked.get(self.setting)
-        if shared is None:  # this is the first tree that is walked by these rules
-            self.first_by.append(rules)
-        if shared is not None and module.depth and own is rules and not redirection.dlls:  # a root is nobody else's
-            self._connect_as_usual(module, image, rules, shared)
-        else:
-            self._connect(module, _linked(module.name, image, own, rules, self.process, redirection.dlls), rules)
-
-    def _connect_as_usual(self, module: Module, image: Image, rules: Order, shared: _Usual) -> None:
-        """Imports lead to the same in all trees, but for names of which the process has another file by then."""
-        usual = shared.links(module.name, image, rules)
-        if not (self.is_usual and usual.regular and self.given.isdisjoint(usual.names)):
-            self._connect(module, (self._here(link, module.name, image, rules) for link in usual.links), rules)
-        elif all(map(self.ids.__contains__, usual.identities)):
-            self.blocks.append((module.id, usual.links))
-            self.lacks_symbols = self.lacks_symbols or usual.lack_symbols
-        else:
-            self._connect(module, usual.links, rules)
+        self._connect(module, _linked(module.name, image, own, rules, self.process, redirection.dlls), rules)
 
     def _here(self, link: _Link, name: str, image: Image, rules: Order) -> _Link:
         """What an import leads to in this process."""
@@ -369,26 +371,33 @@ class _Walk:
     def _connect(self, module: Module, links: Iterable[_Link], rules: Order) -> None:
         """Add what imports lead to: what the first one brings into the process counts for the next."""
         done: list[_Link] = []
-        self.blocks.append((module.id, done))
+        self.blocks.append(_Block(module.id, done))
         for link in links:
             done.append(link)
-            self.lacks_symbols = self.lacks_symbols or link.lacks_symbols
+            self.lacks_symbols = self.lacks_symbols or link.lacks_symbols()
             delayed = module.delayed or link.kind == "delay"
             if link.identity not in self.ids:
-                self._new(link.found, link.identity, module.depth + 1, rules, delayed=delayed)
+                self._new(_end(link.found), link.identity, module.depth + 1, rules, delayed=delayed)
             for hop in link.hops:
                 if hop.identity not in self.ids:
                     depth = self.modules[self.ids[hop.exporter]].depth + 1
-                    self._new(hop.found, hop.identity, depth, rules, delayed=delayed)
+                    self._new(_end(hop.found), hop.identity, depth, rules, delayed=delayed)
 
 
-def _edges(blocks: Iterable[tuple[int, Sequence[_Link]]], ids: Mapping[object, int]) -> tuple[Edge, ...]:
-    """The edges of a tree; all that one module forwards to another is one."""
+def _edges(
+    blocks: Iterable[_Block], ids: Mapping[object, int], identities: Sequence[object], only: int | None
+) -> tuple[Edge, ...]:
+    """The edges of a tree, or those to one module; all that one module forwards to another is one."""
     edges: list[Edge] = []
     forwards: dict[tuple[int, int], int] = {}
-    for importer, links in blocks:
+    wanted = None if only is None else identities[only]
+    for importer, links, leads_to in blocks:
+        if wanted is not None and leads_to is not None and wanted not in leads_to:
+            continue
         for kind, dll, symbols, unresolved, source, _, identity, hops in links:
             for hop in hops:
+                if wanted is not None and hop.identity != wanted:
+                    continue
                 ends = ids[hop.exporter], ids[hop.identity]
                 place = forwards.setdefault(ends, len(edges))
                 if place == len(edges):
@@ -396,8 +405,25 @@ def _edges(blocks: Iterable[tuple[int, Sequence[_Link]]], ids: Mapping[object, i
                 edge = edges[place]
                 more = tuple(name for name in hop.unresolved if name not in edge.unresolved)
                 edges[place] = edge._replace(symbols=edge.symbols + hop.symbols, unresolved=edge.unresolved + more)
-            edges.append(Edge(importer, ids[identity], kind, dll, symbols, unresolved, source))
+            if wanted is None or identity == wanted:
+                edges.append(Edge(importer, ids[identity], kind, dll, symbols, unresolved, source))
     return tuple(edges)
+
+
+def _end(found: Resolution, exporter: object = None) -> _End:
+    is_followed = found.status == "found" and found.image is not None and found.image.resolves_imports()
+    return _End(found, exporter, search.base_name(found.path or found.name), is_followed)
+
+
+def _has_flags(image: Image, target: Target) -> bool:
+    """Whether its imports are searched for by flags of its own (windows-loader 1.3)."""
+    return bool(image.dependent_load_flags & SEARCH_FLAGS) and target.windows.emulator is None
+
+
+def _searches_as_others(image: Image, target: Target) -> bool:
+    """Whether what its imports lead to depends on nothing but the order of the search."""
+    own = side_by_side.redirection(image, target)
+    return not (own.dlls or own.missing or image.is_pure_dotnet or _has_flags(image, target))
 
 
 def _linked(
