@@ -220,7 +220,12 @@ def content(path: str, most: int = -1) -> bytes:
 
 def text(path: str, most: int = -1) -> str:
     """The text in a file, each line end a single one; of what is longer, its first `most` bytes. Raises OSError."""
-    return content(path, most).decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return as_text(content(path, most))
+
+
+def as_text(found: bytes) -> str:
+    """The text in what a file has, each line end a single one."""
+    return found.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def walk(path: str) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -20,6 +20,7 @@ _MOST_DIRECTORY_TEXT = 16 << 20  # characters: the names of directories grow wit
 _SITES = ("Lib/site-packages", "site-packages")  # below a prefix, and below a user's own
 _PLATFORMS = {"win32": "x86", "win_amd64": "x64", "win_arm64": "arm64"}
 _FIRST_FIELD = re.compile(r'^(?:"([^"\n]*)|([^,\n]*))', re.MULTILINE)  # of a line of RECORD, without its quotes
+_FIRST_FOLDER = re.compile(rb'\n"?([^/\\,"\n]*)[/\\]')  # of the path in a line of RECORD
 _TOP = re.compile(r"[/.]")  # behind the first part of a path in a site: numpy of numpy/core and of numpy.libs
 _PYTHON_TAG = re.compile(r"(?:cp|py)3(\d+)", re.ASCII)
 
@@ -104,7 +105,9 @@ def _with_files_in(site: str, top: str) -> tuple[str, ...]:
 @files.remembered
 def _tops(folder: str) -> frozenset[str]:
     """The first parts of what RECORD lists below a directory: much cheaper than all of it, for most have no DLL."""
-    return frozenset(top for top, slash, _ in (name.partition("/") for name in _record(folder)) if slash)
+    record = b"\n" + _content_of(os.path.join(folder, "RECORD")).replace(b"\r", b"\n")
+    tops = set(_FIRST_FOLDER.findall(record))
+    return frozenset(top.decode("utf-8", "replace").lower() for top in tops)
 
 
 @files.remembered
@@ -213,7 +216,11 @@ def _origin(told: str) -> str:
 
 def text_of(path: str) -> str:
     """A file of the metadata, as far as it is not too long for one; empty if it cannot be read."""
+    return files.as_text(_content_of(path))
+
+
+def _content_of(path: str) -> bytes:
     try:
-        return files.text(path, _LARGEST)
+        return files.content(path, _LARGEST)
     except OSError:
-        return ""
+        return b""

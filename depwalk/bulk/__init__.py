@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from depwalk import core
-from depwalk.bulk.collect import NothingToScan, collect, site_of, usual_minor
+from depwalk.bulk.collect import NothingToScan, collect, site_of
 from depwalk.bulk.rows import Case
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Scan:
 
     def bearing(self) -> dict[str, Any]:
         """What bears on verdicts beside cases, and is seen in the listing: the Python of most extension modules."""
-        minors = ((listed.unit.path, usual_minor(site_of(listed.files))) for listed in self.listed)
+        minors = ((listed.unit.path, site_of(listed.files).usual_minor) for listed in self.listed)
         return {path: minor for path, minor in minors if minor is not None}
 
     def rows(self, earlier: Earlier | None = None) -> Generator[Row, None, None]:

@@ -7,17 +7,16 @@ import re
 import stat
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from depwalk import core
 from depwalk.bulk.rows import File, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from depwalk.bulk.rows import FileKind, UnitKind
-
-Site = dict[str, list[str]]  # of a unit: lower-case base name -> the files of that name
 
 KINDS: dict[str, FileKind] = {".pyd": "extension", ".exe": "program", ".dll": "dll"}
 WHEEL, LIST = ".whl", ".txt"
@@ -30,6 +29,21 @@ _TAG = re.compile(r"\.cp3(\d{1,2})t?-win\w+\.pyd$", re.IGNORECASE | re.ASCII)
 
 class NothingToScan(ValueError):  # noqa: N818  (as FileNotFound)
     """A path that is not there, or that has nothing to judge in it; the text is a sentence for a person."""
+
+
+class Site(dict[str, list[str]]):
+    """The files of a unit by their base names, in lower case."""
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset(path for paths in self.values() for path in paths)
+
+    @cached_property
+    def usual_minor(self) -> int | None:
+        """The CPython that most extension modules are tagged for."""
+        found = Counter(minor for name, paths in self.items() if (minor := _tagged_for(name)) for _ in paths)
+        return found.most_common(1)[0][0] if found else None
 
 
 @dataclass
@@ -67,16 +81,10 @@ def _each_once(found: list[Listed]) -> list[Listed]:
 
 def site_of(listed: Sequence[File]) -> Site:
     """The files of a unit by their base names."""
-    found: Site = {}
+    found = Site()
     for file in listed:
         found.setdefault(os.path.basename(file.path).lower(), []).append(file.path)
     return found
-
-
-def usual_minor(site: Mapping[str, Collection[str]]) -> int | None:
-    """The CPython that most extension modules of a unit are tagged for."""
-    found = Counter(minor for name, paths in site.items() if (minor := _tagged_for(name)) for _ in paths)
-    return found.most_common(1)[0][0] if found else None
 
 
 def _tagged_for(name: str) -> int | None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from depwalk import image, result, wheel
 from depwalk.bulk import wheels
-from depwalk.bulk.collect import usual_minor
 from depwalk.bulk.rows import JUDGED_WITH, File, Link, Node, Row
 from depwalk.target import python
 from depwalk.target.choose import choose
@@ -20,6 +19,7 @@ from depwalk.target.choose import choose
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from depwalk.bulk.collect import Site
     from depwalk.bulk.rows import Case, Unit
     from depwalk.diagnosis import Basis
     from depwalk.graph import Edge, Graph, Module
@@ -53,11 +53,11 @@ class Judged:
     parts: dict[tuple[str, int], Row] = field(default_factory=dict)
 
 
-def judge(listed: Sequence[File], site: Mapping[str, Collection[str]] | None, question: Question) -> Judged:
-    """The rows of some files of one unit, whose files are `site` as far as they are known."""
-    known = {path for paths in (site or {}).values() for path in paths} | {file.path for file in listed}
+def judge(listed: Sequence[File], site: Site | None, question: Question) -> Judged:
+    """The rows of some files of one unit, whose files are `site` if all are known."""
+    known = {file.path for file in listed} | (site.paths if site else set())
     judged = Judged()
-    choices = _choices(listed[0].unit, site or {}, question) if listed else []
+    choices = _choices(listed[0].unit, site, question) if listed else []
     for file in listed:
         judged.rows += _rows_of(file, site, question, choices, known, judged.parts)
     return judged
@@ -75,13 +75,13 @@ def asked_python(question: Question) -> Python | None:
     return choose(None, choice, question.machine).python if choice.python else None
 
 
-def _choices(unit: Unit, site: Mapping[str, Collection[str]], question: Question) -> list[tuple[Case, Choice]]:
+def _choices(unit: Unit, site: Site | None, question: Question) -> list[tuple[Case, Choice]]:
     """The cases, where nothing else is asked for in the Python to which a unit belongs, as far as that is known."""
     if unit.kind == "wheel":
         own = wheels.python_of(unit.path, sys.version_info[1] if question.machine else None)
     else:
         own = _python_of(unit.path)
-    minor = usual_minor(site)
+    minor = site.usual_minor if site else None
     return [(case, choice._replace(python=choice.python or own, otherwise=minor)) for case, choice in question.cases]
 
 

@@ -21,16 +21,20 @@ def rows(scan: Scan, todo: Sequence[tuple[Listed, list[File]]]) -> Iterator[Row]
     question = Question(scan.cases, scan.machine, scan.load, scan.timeout, scan.hashed, scan.trees)
     number = sum(len(files) if listed.unit.kind != "wheel" else FILES_IN_WHEEL for listed, files in todo)
     count = scan.jobs or work.usual_count(number * len(scan.cases))
+    sites = {
+        listed.unit.path: site_of(listed.files) if listed.whole else None
+        for listed, _ in todo
+        if listed.unit.kind != "wheel"
+    }
     known = wheels.by_name([listed.unit.path for listed in scan.listed if listed.unit.kind == "wheel"])
-    with work.Workers(question, count) as workers:
+    with work.Workers(work.Given(question, sites, known), count) as workers:
         tasks: list[work.Task] = []
         for listed, again in todo:
             if listed.unit.kind == "wheel":
-                tasks.append(work.Task(listed.unit, wheels=known))
+                tasks.append(work.Task(listed.unit))
             else:
-                site = site_of(listed.files) if listed.whole else None
                 started = [file for file in again if file.kind != "dll"]
-                tasks += work.pieces(listed.unit, started, site)
+                tasks += work.pieces(listed.unit, started)
         parts: dict[tuple[str, int], Row] = {}
         for judged in workers(tasks):
             yield from judged.rows
@@ -48,8 +52,7 @@ def _others(
     listed_files: list[File] = []
     for listed, again in todo:
         if listed.unit.kind != "wheel":
-            site = site_of(listed.files) if listed.whole else None
-            tasks += work.pieces(listed.unit, work.left_of(again, parts, question), site)
+            tasks += work.pieces(listed.unit, work.left_of(again, parts, question))
             listed_files += again
     rest = Judged()
     for judged in workers(tasks):

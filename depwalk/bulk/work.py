@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from depwalk import files, wheel
 from depwalk.archive import Archive, UnreadableArchive
 from depwalk.bulk import wheels
-from depwalk.bulk.collect import KINDS, site_of
+from depwalk.bulk.collect import KINDS, Site, site_of
 from depwalk.bulk.judge import Judged, Question, asked_python, judge, unread
 from depwalk.bulk.rows import NOT_FOR, NOTHING_IN_IT, File, Row
 from depwalk.finding import Finding, Remedy
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
-    from depwalk.bulk.collect import Site
     from depwalk.bulk.rows import Unit
 
 _PIECE = 32  # files that are judged in one go, so that there is progress to show
@@ -34,25 +33,33 @@ _RAREST_COLLECTION = 200_000, 50, 100  # what a scan makes is kept: looking for 
 
 
 @dataclass(frozen=True)
+class Given:
+    """What is the same for all tasks of a scan: a process gets it once."""
+
+    question: Question
+    sites: Mapping[str, Site | None]  # of units that are no wheels, by path; None for one of which not all is listed
+    wheels: Mapping[str, Sequence[str]] = field(default_factory=dict)  # that others may need: see wheels.by_name
+
+
+@dataclass(frozen=True)
 class Task:
-    """A piece of work: some files of a unit, or all that is in a wheel; `wheels` are others that it may need."""
+    """A piece of work: some files of a unit, or all that is in a wheel."""
 
     unit: Unit
     files: tuple[File, ...] = ()
-    site: Site | None = None
-    wheels: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def do(task: Task, question: Question) -> Judged:
+def do(task: Task, given: Given) -> Judged:
     """Judge what a task is about. A file on which depwalk itself fails is a row that says so."""
+    question = given.question
     try:
-        found = _judged(task, question)
+        found = _judged(task, given)
     except Exception as error:  # noqa: BLE001  (one file of thousands must not end a scan; the others tell of the fault)
         halves = _halves(task)
         if halves is None:
             reason = f"depwalk itself failed on it, please report it: {type(error).__name__}: {error}"
             return Judged(unread(_first_of(task), reason, question))
-        first, second = (do(half, question) for half in halves)
+        first, second = (do(half, given) for half in halves)
         return Judged(first.rows + second.rows, {**first.parts, **second.parts})
     if not question.trees and task.unit.kind == "wheel":  # they are most of what a process sends to another one
         found.rows = [row._replace(nodes=(), links=()) for row in found.rows]
@@ -60,9 +67,10 @@ def do(task: Task, question: Question) -> Judged:
     return found
 
 
-def _judged(task: Task, question: Question) -> Judged:
+def _judged(task: Task, given: Given) -> Judged:
+    question = given.question
     if task.unit.kind != "wheel":
-        return judge(task.files, task.site, question)
+        return judge(task.files, given.sites[task.unit.path], question)
     asked = asked_python(question)
     if asked is not None and not wheels.fits(task.unit.path, asked):
         reason = f"{NOT_FOR}{asked.name}"
@@ -72,18 +80,18 @@ def _judged(task: Task, question: Question) -> Judged:
     except (UnreadableArchive, OSError) as error:
         reason, by_content = getattr(error, "strerror", None) or str(error), isinstance(error, UnreadableArchive)
         return Judged(unread(_whole(task.unit), reason, question, by_content=by_content))
-    return _of_wheel(task, archive, question)
+    return _of_wheel(task.unit, archive, given)
 
 
-def _of_wheel(task: Task, archive: Archive, question: Question) -> Judged:
-    unit = task.unit
+def _of_wheel(unit: Unit, archive: Archive, given: Given) -> Judged:
+    question = given.question
     with files.mounted(archive):
         readable, judged = _members(unit, archive, question)
         problems = list(archive.problems)
         site = site_of(readable)
         found = _all(readable, site, question)
     failing = {row.file.path for row in found.rows if any(node.status == "missing" for node in row.nodes)}
-    together = _together(task) if failing else None
+    together = _together(unit, given.wheels) if failing else None
     if together is not None:
         with files.mounted(together):
             again = _all([file for file in readable if file.path in failing], _site_of_all(together), question)
@@ -97,10 +105,10 @@ def _of_wheel(task: Task, archive: Archive, question: Question) -> Judged:
     return judged
 
 
-def _together(task: Task) -> wheels.Together | None:
+def _together(unit: Unit, known: Mapping[str, Sequence[str]]) -> wheels.Together | None:
     """A wheel with those that it requires; None if it has gone meanwhile."""
     try:
-        return wheels.with_required(task.unit.path, task.wheels)
+        return wheels.with_required(unit.path, known)
     except (UnreadableArchive, OSError):
         return None
 
@@ -151,7 +159,7 @@ def _members(unit: Unit, archive: Archive, question: Question) -> tuple[list[Fil
 
 
 def _site_of_all(together: wheels.Together) -> Site:
-    found: Site = {}
+    found = Site()
     for name, member in together.members.items():
         if name.endswith(tuple(KINDS)):
             path = os.path.join(together.path, *member.name.split("/"))
@@ -195,18 +203,18 @@ def rows_of_parts(
     return rows
 
 
-def pieces(unit: Unit, listed: Sequence[File], site: Site | None) -> Iterator[Task]:
+def pieces(unit: Unit, listed: Sequence[File]) -> Iterator[Task]:
     """The files of a unit in pieces; those of one package stay together, since they share its source."""
     piece: list[File] = []
     for file in listed:
         top = os.path.relpath(file.path, unit.path).partition(os.sep)[0]
         full = len(piece) >= _PIECE and top != os.path.relpath(piece[-1].path, unit.path).partition(os.sep)[0]
         if full or len(piece) >= 2 * _PIECE:
-            yield Task(unit, tuple(piece), site)
+            yield Task(unit, tuple(piece))
             piece = []
         piece.append(file)
     if piece:
-        yield Task(unit, tuple(piece), site)
+        yield Task(unit, tuple(piece))
 
 
 def _halves(task: Task) -> tuple[Task, Task] | None:
@@ -227,8 +235,8 @@ def _first_of(task: Task) -> File:
 class Workers:
     """Does tasks, in their order: in this process, in threads where children are waited for, or in processes."""
 
-    def __init__(self, question: Question, count: int) -> None:
-        self.question = question
+    def __init__(self, given: Given, count: int) -> None:
+        self.given = given
         self.count = count
         self._stack = contextlib.ExitStack()
         self._pool: ProcessPoolExecutor | ThreadPoolExecutor | None = None
@@ -236,21 +244,22 @@ class Workers:
     def __enter__(self) -> Workers:
         self._stack.enter_context(files.remembering())
         self._stack.enter_context(_few_collections())
-        if self.question.load:
+        if self.given.question.load:
             self._pool = ThreadPoolExecutor(self.count)
         elif self.count > 1:
-            self._pool = _processes(self.count)
+            self._pool = _processes(self.count, self.given)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, interrupted_by: object, *_: object) -> None:
         if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            # a pool that ends together with the interpreter may write to a pipe that is closed already, and complain
+            self._pool.shutdown(wait=interrupted_by is None, cancel_futures=True)
         self._stack.close()
 
     def __call__(self, tasks: Sequence[Task]) -> Iterator[Judged]:
         """What each task finds out."""
         if self._pool is None:
-            yield from (do(task, self.question) for task in tasks)
+            yield from (do(task, self.given) for task in tasks)
             return
         done = 0
         while done < len(tasks):
@@ -271,8 +280,10 @@ class Workers:
         futures: list[Future[Judged]] = []
         try:
             for task in tasks:
-                assert self._pool is not None
-                futures.append(self._pool.submit(do, task, self.question))
+                if isinstance(self._pool, ThreadPoolExecutor):
+                    futures.append(self._pool.submit(do, task, self.given))
+                elif self._pool is not None:
+                    futures.append(self._pool.submit(_do_as_given, task))
         except BrokenProcessPool:
             if not futures:
                 self._renew()
@@ -283,18 +294,19 @@ class Workers:
         """A pool of which a process has died takes no more tasks."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
-        self._pool = _processes(self.count)
+        self._pool = _processes(self.count, self.given)
 
     def _carefully(self, task: Task) -> Judged:
         """A task of which a process died, in ever smaller pieces, each in a process of its own."""
-        with _processes(1) as pool:
+        with _processes(1, self.given) as pool:
             try:
-                return pool.submit(do, task, self.question).result()
+                return pool.submit(_do_as_given, task).result()
             except BrokenProcessPool:
                 pass
         halves = _halves(task)
         if halves is None:
-            return Judged(unread(_first_of(task), "the process that read it ended without an answer", self.question))
+            reason = "the process that read it ended without an answer"
+            return Judged(unread(_first_of(task), reason, self.given.question))
         first, second = map(self._carefully, halves)
         return Judged(first.rows + second.rows, {**first.parts, **second.parts})
 
@@ -304,19 +316,24 @@ def usual_count(number: int) -> int:
     return max(1, min(os.cpu_count() or 1, number // _FILES_PER_PROCESS))
 
 
-def _processes(count: int) -> ProcessPoolExecutor:
+def _processes(count: int, given: Given) -> ProcessPoolExecutor:
     import multiprocessing
 
     kind = "fork" if sys.platform.startswith("linux") else "spawn"  # fork shares what is read and imported already
-    return ProcessPoolExecutor(count, multiprocessing.get_context(kind), _begin)
+    return ProcessPoolExecutor(count, multiprocessing.get_context(kind), _begin, (given,))
 
 
-def _begin() -> None:
+def _begin(given: Given) -> None:
     """In a new process: it ends when its parent says so, and remembers until then."""
+    _given.append(given)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _lasting.enter_context(files.remembering())
     _lasting.enter_context(_few_collections())
+
+
+def _do_as_given(task: Task) -> Judged:
+    return do(task, _given[0])
 
 
 def _end_with_parent() -> None:
@@ -341,4 +358,6 @@ def _few_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-_lasting = contextlib.ExitStack()  # of a process that works for another one
+# Of a process that works for another one:
+_given: list[Given] = []
+_lasting = contextlib.ExitStack()

@@ -88,9 +88,7 @@ def test_no_more_processes_than_processors_are_started() -> None:
 def test_the_files_of_a_package_stay_together(tmp_path: Path) -> None:
     lay(tmp_path, {f"{name}/{number}.pyd": pe() for name in ("x", "y") for number in range(50)})
     (listed,) = collect([str(tmp_path)])
-    pieces = [
-        {file.path.split(os.sep)[-2] for file in task.files} for task in work.pieces(listed.unit, listed.files, None)
-    ]
+    pieces = [{file.path.split(os.sep)[-2] for file in task.files} for task in work.pieces(listed.unit, listed.files)]
     assert pieces == [{"x"}, {"y"}]
 
 
