@@ -99,10 +99,18 @@ def _owner(path: str) -> Owner | None:
 @files.remembered
 def _with_files_in(site: str, top: str) -> tuple[str, ...]:
     """Of the metadata_folders those whose RECORD lists something below a directory of the site, or outside of it."""
-    return tuple(folder for folder in metadata_folders(site, top) if top in _tops(folder))
+    return _likely_first(site, top, _by_top(site).get(top, ()))
 
 
 @files.remembered
+def _by_top(site: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for folder in _folders(site):
+        for top in _tops(folder):
+            found.setdefault(top, []).append(folder)
+    return found
+
+
 def _tops(folder: str) -> frozenset[str]:
     """The first parts of what RECORD lists below a directory: much cheaper than all of it, for most have no DLL."""
     record = b"\n" + _content_of(os.path.join(folder, "RECORD")).replace(b"\r", b"\n")
@@ -152,13 +160,12 @@ def read(folder: str) -> Distribution:
 
 def metadata_folders(site: str, wanted: str = "") -> tuple[str, ...]:
     """The .dist-info directories of a site-packages; those first whose name begins as `wanted`, a path in it, does."""
-    return _likely_first(site, normalised(_TOP.split(wanted.lower(), maxsplit=1)[0]))
+    return _likely_first(site, wanted, _folders(site))
 
 
-@files.remembered
-def _likely_first(site: str, first: str) -> tuple[str, ...]:
-    folders = _folders(site)
-    return tuple(sorted(folders, key=lambda folder: not folders[folder].startswith(first)))
+def _likely_first(site: str, wanted: str, some: Iterable[str]) -> tuple[str, ...]:
+    first, names = normalised(_TOP.split(wanted.lower(), maxsplit=1)[0]), _folders(site)
+    return tuple(sorted(some, key=lambda folder: not names[folder].startswith(first)))
 
 
 @files.remembered

@@ -444,6 +444,22 @@ def test_a_manifest_that_is_no_xml_redirects_nothing(manifest: bytes, make_pe: M
     assert walk(make_pe("root.pyd", manifests={2: manifest})).root.missing_assemblies == ()
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["of the first tree", "of a tree that shares what DLLs need"])
+def test_the_edges_to_a_module_are_those_of_all_that_lead_to_it(make_pe: MakePE, *, first: bool) -> None:
+    make_pe("a.dll", imports={"b.dll": ["g"], "c.dll": ["h"]}, exports=["f", "x=C.h", "y=C.gone", "z=B.g"])
+    make_pe("b.dll", imports={"a.dll": ["x", "z"]}, exports=["g"])
+    make_pe("c.dll", delay={"b.dll": ["g"], "GONE.dll": ["n"]}, exports=["h"])
+    imports = {"a.dll": ["f", "x", "y"], "b.dll": ["g"]}
+    place = target()
+    with files.remembering():
+        found = walk(make_pe("root.pyd", imports=imports), place)
+        if not first:
+            found = walk(make_pe("other.pyd", imports=imports), place)
+        assert {edge.kind for edge in found.edges} == {"import", "forward", "delay"}
+        for module in found.modules:
+            assert found.needed_by(module) == tuple(edge for edge in found.edges if edge.imported == module.id)
+
+
 # ---- several trees in one question -------------------------------------------------------------------------------
 
 

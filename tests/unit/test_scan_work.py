@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -75,6 +76,12 @@ def test_wheels_come_to_the_same_in_two_processes(tmp_path: Path) -> None:
     one, two = (rows_of(tmp_path, options={"jobs": jobs}) for jobs in (1, 2))
     assert len({row.file.unit.path for row in one}) == 6
     assert said_in(one) == said_in(two)
+
+
+@LINUX
+def test_when_the_last_row_is_there_no_process_is_left(site: Path) -> None:
+    assert rows_of(site, options={"jobs": 2})
+    assert multiprocessing.active_children() == []
 
 
 def test_a_few_files_are_not_worth_a_process() -> None:

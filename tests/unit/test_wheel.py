@@ -19,7 +19,7 @@ WHEEL = "Wheel-Version: 1.0\nTag: cp311-cp311-win_amd64\nTag: cp311-abi3-win_amd
 def install(site: Path, record: str, *, folder: str = "demo-1.2.3.dist-info", about: str | None = WHEEL) -> Path:
     """A distribution in `site`; the path of its extension."""
     (site / folder).mkdir(parents=True)
-    (site / folder / "RECORD").write_text(record, encoding="utf-8")
+    (site / folder / "RECORD").write_bytes(record.encode())
     if about is not None:
         (site / folder / "WHEEL").write_text(about, encoding="utf-8")
     path = site / "pkg" / "sub" / "_ext.pyd"
@@ -38,6 +38,8 @@ DEMO = Distribution("demo", "1.2.3", ("cp311-cp311-win_amd64", "cp311-abi3-win_a
         "pkg/__init__.py,,\npkg/sub/_ext.pyd,,\n",
         '"pkg/sub/_ext.pyd",sha256=abc,12\n',
         "PKG/Sub/_EXT.pyd,,\n",
+        "pkg/__init__.py,,\r\npkg/sub/_ext.pyd,,\r\n",
+        "top.py,,\rpkg/sub/_ext.pyd,,\r",
     ],
 )
 def test_a_file_belongs_to_the_distribution_whose_record_lists_it(record: str, tmp_path: Path) -> None:
