@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import common
 
-from scanning import Part, rival, rivals, scan
+from scanning import CASE, Part, rival, rivals, scan
 
 if TYPE_CHECKING:
     from scanning import Setting
 
 ONE = "depwalk scan --jobs 1"
+FLOOR = Path(__file__).with_name("floor.py")
 
 
 def measure(setting: Setting) -> Part:
@@ -54,6 +57,7 @@ def ways_of(setting: Setting) -> tuple[str, dict[str, tuple[list[str], int]]]:
     ways = {
         several: (scan(setting.directories), count),
         ONE: (scan(setting.directories, "--jobs", "1"), 1),
+        "depwalk scan, judging nothing": ([sys.executable, str(FLOOR), *setting.directories, *CASE], count),
         "LIEF, parsing alone": (rival(rivals.LIEF, setting), 1),
         "LIEF, minimal": (rival(rivals.LIEF_MINIMAL, setting), 1),
     }
