@@ -274,7 +274,7 @@ def _could_be_added(
     elsewhere = False
     for module in walked.modules[1:]:
         copies = [path for path in site.get(module.name.lower(), ()) if path != module.path]
-        if module.status in ("found", "system"):
+        if copies and module.status in ("found", "system"):
             was_loaded = module.rule is not None and module.rule.step == "loaded"
             copies = [path for path in copies if not was_loaded and package.top_of(path) == top]
         elsewhere = elsewhere or (module.status == "missing" and not copies and target.windows.live)

@@ -49,20 +49,15 @@ class Target(NamedTuple):
         return self.windows.system_directories(self.architecture)
 
 
-class Setting:
+class Setting(tuple[object, ...]):  # noqa: SLOT001  (a tuple can have no slots, and the target needs a place)
     """A target as a key, by what decides a question: two are equal if these parts are.
 
     Of Windows and Python it is asked whether they are the same objects: each is made once.
     """
 
-    __slots__ = ("_key", "target")
+    target: Target
 
-    def __init__(self, target: Target, *parts: object) -> None:
-        self.target = target
-        self._key = id(target.windows), id(target.python), target.architecture, parts
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Setting) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
+    def __new__(cls, target: Target, *parts: object) -> Setting:
+        made = super().__new__(cls, (id(target.windows), id(target.python), target.architecture, parts))
+        made.target = target
+        return made
