@@ -141,7 +141,7 @@ class _Link(NamedTuple):
     hops: tuple[_Hop, ...] = ()  # of what that forwards
 
     def lacks_symbols(self) -> bool:
-        return bool(self.unresolved) or any(hop.unresolved for hop in self.hops)
+        return bool(self.unresolved or (self.hops and any(hop.unresolved for hop in self.hops)))
 
     def ends(self) -> Iterator[tuple[object, _End]]:
         """What it leads to, by identity and in the order of the walk."""

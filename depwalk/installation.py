@@ -47,8 +47,9 @@ def of_files(paths: Iterable[str], *, hashed: bool) -> tuple[Installation, ...]:
     extra: dict[str, list[str]] = {}
     for path, owner in wheel.owners(paths).items():
         given.setdefault(owner.folder, [])
-        (given if owner.listed else extra).setdefault(owner.folder, []).append(os.path.abspath(path))
-    return tuple(_inspect(folder, files if hashed else [], extra.get(folder, [])) for folder, files in given.items())
+        if hashed or not owner.listed:
+            (given if owner.listed else extra).setdefault(owner.folder, []).append(os.path.abspath(path))
+    return tuple(_inspect(folder, to_hash, extra.get(folder, [])) for folder, to_hash in given.items())
 
 
 def _inspect(folder: str, to_hash: list[str], extra: list[str]) -> Installation:

@@ -294,15 +294,16 @@ def _as_imported(
         found = package.directories_for(
             path, prefix=prefix, minor=minor, architecture=target.architecture, wanted=wanted
         )
+    own = _as_key(path)
     imported = target._replace(
         inferred=tuple(Inferred(added.directory, added.source) for added in found.added),
-        preloads=tuple(preload.path for preload in found.preloads if not _same(preload.path, path)),
+        preloads=tuple(preload.path for preload in found.preloads if _as_key(preload.path) != own),
     )
     return imported, found.sources if isinstance(found, package.Package) else ()
 
 
-def _same(one: str, other: str) -> bool:
-    return os.path.normcase(os.path.abspath(one)) == os.path.normcase(os.path.abspath(other))
+def _as_key(path: str) -> str:
+    return os.path.normcase(os.path.abspath(path))
 
 
 def _look_closer(path: str, evidence: diagnosis.Evidence, timeout: float) -> diagnosis.Evidence:

@@ -44,15 +44,18 @@ class Rule(NamedTuple):
 class Order(tuple[Rule, ...]):  # noqa: SLOT001  (a tuple can have no slots, and what is remembered needs a place)
     """Rules in the order in which they are followed, for one target.
 
-    `answers`: what its directories have for a name, which is the same for every file that is searched for by them.
+    `of_process`: those whose answer depends on the process and on who asks.
+    `answers`: what the others have for a name, which is the same for every file that is searched for by them.
     `asked`: answers of those who search by it, by question.
     """
 
+    of_process: tuple[Rule, ...]
     answers: dict[str, Resolution]
     asked: dict[Any, Any]
 
     def __new__(cls, rules: Iterable[Rule]) -> Order:
         made = super().__new__(cls, rules)
+        made.of_process = tuple(rule for rule in made if rule.step in ("side-by-side", "loaded"))
         made.answers, made.asked = {}, {}
         return made
 
@@ -242,14 +245,14 @@ def find(
 
 def _find(wanted: str, rules: Order, process: Process, redirected: Mapping[str, str] | None) -> Resolution:
     wrong: Resolution | None = None
-    for rule in rules:
+    for rule in rules.of_process:
         if rule.step == "side-by-side":
             path = redirected.get(base_name(wanted).lower()) if redirected else None
             redirection = _candidate(wanted, path, rule, process) if path else None
             if redirection is not None and redirection.status != "wrong-architecture":
                 return redirection
             wrong = wrong or redirection
-        elif rule.step == "loaded":
+        else:
             loaded = process.loaded.get(wanted.lower())  # a name with a directory is not a base name
             if loaded is not None:
                 return Resolution(wanted, loaded.status, loaded.path, rule, loaded.image)

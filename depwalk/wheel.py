@@ -84,7 +84,7 @@ def _owner(path: str) -> Owner | None:
     full = os.path.abspath(path)
     among = None
     for site in _sites_above(os.path.dirname(full)):
-        inside = full.startswith(os.path.join(site, ""))
+        inside = full.startswith(site) and full[len(site) : len(site) + 1] == os.sep
         name = (full[len(site) + 1 :] if inside else os.path.relpath(full, site)).replace(os.sep, "/").lower()
         directory = os.path.dirname(name)
         for folder in _with_files_in(site, name.partition("/")[0]) if directory else metadata_folders(site, name):

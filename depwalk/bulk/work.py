@@ -206,13 +206,14 @@ def rows_of_parts(
 def pieces(unit: Unit, listed: Sequence[File]) -> Iterator[Task]:
     """The files of a unit in pieces; those of one package stay together, since they share its source."""
     piece: list[File] = []
+    start, top_before = len(os.path.join(unit.path, "")), ""
     for file in listed:
-        top = os.path.relpath(file.path, unit.path).partition(os.sep)[0]
-        full = len(piece) >= _PIECE and top != os.path.relpath(piece[-1].path, unit.path).partition(os.sep)[0]
-        if full or len(piece) >= 2 * _PIECE:
+        top = file.path[start:].partition(os.sep)[0]
+        if len(piece) >= 2 * _PIECE or (len(piece) >= _PIECE and top != top_before):
             yield Task(unit, tuple(piece))
             piece = []
         piece.append(file)
+        top_before = top
     if piece:
         yield Task(unit, tuple(piece))
 

@@ -104,6 +104,8 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
     reconciled = installations.in_place_of_consequences(evidence, loads.reconcile(evidence, found))
     reconciled = environments.mixed_environment(evidence, reconciled)
     reconciled += packages.of_the_program(evidence, [finding for finding in reconciled if finding.severity == "error"])
+    if len(reconciled) < 2:
+        return tuple(reconciled)
     depths: dict[str, int] = {}
     for module in reversed(evidence.graph.modules):
         depths[module.name.lower()] = module.depth
