@@ -278,7 +278,7 @@ class _Walk:
         self.given.add(found.name.lower())
         # what is left of a damaged root counts, too
         followed = status in ("found", "corrupt") and image.runs_in(self.target.architecture, windows.architecture)
-        end = _end(found)._replace(followed=followed and image.resolves_imports())
+        end = _End(found, None, search.base_name(full), followed and image.resolves_imports())
         self._new(end, _identity(found), 0, self.rules, delayed=False)
 
     def _preload(self) -> None:

@@ -108,8 +108,7 @@ def diagnose(
         except OSError as error:
             evidence = replace(evidence, not_asked=str(error))
         evidence = _look_closer(name, evidence, timeout)
-    found = _result(name, evidence, started, imported_as=reached.module if reached else "")
-    return replace(found, optional=reached is not None and reached.optional, sources=read)
+    return _result(name, evidence, started, reached=reached, sources=read)
 
 
 @files.remembering()
@@ -164,7 +163,7 @@ def diagnose_caught(
     here = chosen._replace(loaded=tuple(name for name in loaded if name.lower() != path.lower()))
     if file is None:
         evidence = diagnosis.Evidence(graph.of_names("this process", [path], here), here, None)
-        return _result(path, evidence, started, imported_as="")
+        return _result(path, evidence, started)
     here, _ = _as_imported(path, here, None)
     walked = graph.walk(path, file, here)
     evidence = diagnosis.Evidence(walked, here, python.built_for(file), wheel.distribution_of(path))
@@ -174,7 +173,7 @@ def diagnose_caught(
             evidence = replace(evidence, loads_elsewhere=True)
         else:
             evidence = _look_closer(path, replace(evidence, load=trace), timeout)
-    return _result(path, evidence, started, imported_as="")
+    return _result(path, evidence, started)
 
 
 @files.remembering()
@@ -326,7 +325,15 @@ def _by_code(load: LoadTrace, evidence: diagnosis.Evidence) -> Iterator[Graph]:
             yield graph.walk(mapped.path, image.read(mapped.path), evidence.target, by_code=True)
 
 
-def _result(path: str, evidence: diagnosis.Evidence, started: float, *, imported_as: str) -> Result:
+def _result(
+    path: str,
+    evidence: diagnosis.Evidence,
+    started: float,
+    *,
+    imported_as: str = "",
+    reached: Extension | None = None,
+    sources: tuple[str, ...] = (),
+) -> Result:
     evidence = gather.around(evidence)
     findings = diagnosis.diagnose(evidence)
     verdict, basis = diagnosis.verdict(evidence, findings)
@@ -343,6 +350,8 @@ def _result(path: str, evidence: diagnosis.Evidence, started: float, *, imported
         evidence.load,
         (time.perf_counter() - started) * 1000,
         evidence.imported,
-        imported_as,
+        reached.module if reached else imported_as,
+        optional=reached is not None and reached.optional,
         judged=evidence.code,
+        sources=sources,
     )

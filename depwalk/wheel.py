@@ -202,16 +202,24 @@ def conda_package_of(path: str, prefix: str) -> Distribution | None:
 
 @files.remembered
 def _sites_above(directory: str) -> list[str]:
-    """A directory and those above it that may hold distributions, up to the first site-packages; the nearest first."""
+    """A directory and those above it that hold distributions, up to the first site-packages; the nearest first."""
     found, below = [], ""
     while directory != below:
-        found.append(directory)
-        if os.path.basename(directory).lower() in ("site-packages", "dist-packages"):
+        found += _sites_at(directory)
+        if _is_site(directory):
             break
-        sites = (os.path.join(directory, *site.split("/")) for site in _SITES)
-        found += [site for site in sites if files.is_directory(site)]
         directory, below = os.path.dirname(directory), directory
     return found
+
+
+@files.remembered
+def _sites_at(directory: str) -> list[str]:
+    below = () if _is_site(directory) else (os.path.join(directory, *site.split("/")) for site in _SITES)
+    return [site for site in (directory, *below) if _folders(site)]
+
+
+def _is_site(directory: str) -> bool:
+    return os.path.basename(directory).lower() in ("site-packages", "dist-packages")
 
 
 def _origin(told: str) -> str:

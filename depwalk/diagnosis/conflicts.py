@@ -110,8 +110,12 @@ def older_copy(evidence: Evidence) -> Iterator[Finding]:
     """`already-loaded` or `shadowed`, as a warning: a foreign copy hides a newer one of the importer's own."""
     modules = evidence.graph.modules
     files = [module for module in modules if module.image is not None]
-    importers = {_folder(module): module for module in files}.values()  # one for each directory will do
-    hiding = {taken.id for taken in files if any(_may_hide(taken, importer, evidence) for importer in importers)}
+    importers = {_folder_key(module): module for module in files}  # one for each directory will do
+    hiding = {
+        taken.id
+        for taken in files
+        if len(importers) > 1 and any(_may_hide(taken, importer, evidence) for importer in importers.values())
+    }
     told: set[int] = set()
     for edge in evidence.graph.edges if hiding else ():
         taken, importer = modules[edge.imported], modules[edge.importer]
@@ -128,7 +132,7 @@ def _may_hide(taken: Module, importer: Module, evidence: Evidence) -> bool:
     if not _is_candidate(taken, importer):
         return False
     environment = evidence.target.environment
-    key = older_copy, taken.path, _folder(importer), environment.prefix if environment else ""
+    key = older_copy, taken.path, _folder_key(importer), environment.prefix if environment else ""
     asked = evidence.graph.rules.asked
     if key not in asked:
         asked[key] = _newer_of_its_own(taken, importer, evidence) is not None
@@ -137,8 +141,7 @@ def _may_hide(taken: Module, importer: Module, evidence: Evidence) -> bool:
 
 def _is_candidate(taken: Module, importer: Module) -> bool:
     """Whether it has a version, and does not lie beside its importer."""
-    has_version = taken.image is not None and taken.image.version is not None
-    return has_version and _key(_folder(taken)) != _key(_folder(importer))
+    return _folder_key(taken) != _folder_key(importer) and taken.image is not None and taken.image.version is not None
 
 
 def _newer_of_its_own(taken: Module, importer: Module, evidence: Evidence) -> Copy | None:
@@ -146,7 +149,7 @@ def _newer_of_its_own(taken: Module, importer: Module, evidence: Evidence) -> Co
     if not _is_candidate(taken, importer):
         return None
     own = _keys(place for place in own_places(importer, evidence) if place.find(taken.name))
-    if not own or _key(_folder(taken)) in own or _is_of_others(taken.name, evidence):
+    if not own or _folder_key(taken) in own or _is_of_others(taken.name, evidence):
         return None
     for copy in copies(taken, importer, evidence):
         if _key(copy.place.path) in own and copy.image is not None and _is_newer(copy.image, taken.image):
@@ -400,13 +403,13 @@ def _is_openmp(name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in tables.table("conflicts.toml")["openmp"]["dlls"])
 
 
-def _folder(module: Module) -> str:
-    return _directory_of(module.path or "")
+def _folder_key(module: Module) -> str:
+    return _directory_key_of(module.path or "")
 
 
 @lru_cache(maxsize=4096)
-def _directory_of(path: str) -> str:  # each tree asks it of each module
-    return os.path.dirname(path)
+def _directory_key_of(path: str) -> str:  # each tree asks it of each module
+    return _key(os.path.dirname(path))
 
 
 def _is_in(path: str, directory: str) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from depwalk.target.python import Build
     from depwalk.wheel import Distribution
 
+_NO_PROBLEM = {"found", "system"}  # statuses
+_PROBLEMS = "modules of other statuses"  # a question to Evidence.asked
 _SHOWN = 6  # directories named in a finding; a module's `tried` has them all
 
 
@@ -63,9 +65,11 @@ class Evidence:
         return self.distribution.name if self.distribution else "PACKAGE"
 
     def problems(self, *statuses: str, delayed: bool = False) -> list[Module]:
-        """Modules of these statuses other than the root: those that a load needs, or the delay-loaded ones."""
-        modules = self.graph.modules[1:]
-        return [module for module in modules if module.status in statuses and module.delayed == delayed]
+        """Modules of these bad statuses other than the root: those that a load needs, or the delay-loaded ones."""
+        if _PROBLEMS not in self.asked:
+            self.asked[_PROBLEMS] = [module for module in self.graph.modules[1:] if module.status not in _NO_PROBLEM]
+        problems: list[Module] = self.asked[_PROBLEMS]
+        return [module for module in problems if module.status in statuses and module.delayed == delayed]
 
     def importer(self, module: Module) -> str:
         """Name of the module that needs another; the one nearest to the root if there are several."""

@@ -323,6 +323,7 @@ def _site_of(directory: str) -> str:
         directory = parent
 
 
+@files.remembered
 def top_of(path: str) -> tuple[str, str]:
     """Where a file is imported from, and the top-level package it is of: numpy for what is in numpy.libs, too."""
     site = _site_of(os.path.dirname(path))
