@@ -32,7 +32,7 @@ def graph(needs: dict[str, list[str]], kind: Any = "import") -> Graph:
         for importer, below in needs.items()
         for path in below
     ]
-    return Graph(tuple(modules), lambda: tuple(edges), Order(()))
+    return Graph(tuple(modules), lambda to: tuple(edge for edge in edges if to in (None, edge.imported)), Order(()))
 
 
 def blamed(needs: dict[str, list[str]], *failing: str) -> list[str]:
