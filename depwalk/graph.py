@@ -18,7 +18,7 @@ from depwalk.search import Order, Process, Resolution, Rule, Status, Tried
 from depwalk.target import Directory, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from depwalk.image import Image, Import
     from depwalk.target import Target
@@ -143,17 +143,18 @@ class _Link(NamedTuple):
     def lacks_symbols(self) -> bool:
         return bool(self.unresolved or (self.hops and any(hop.unresolved for hop in self.hops)))
 
-    def ends(self) -> Iterator[tuple[object, _End]]:
-        """What it leads to, by identity and in the order of the walk."""
-        yield self.identity, _end(self.found, None)
+    def ends(self) -> Iterator[_End]:
+        """What it leads to, in the order of the walk."""
+        yield _end(self.found, self.identity)
         for hop in self.hops:
-            yield hop.identity, _end(hop.found, hop.exporter)
+            yield _end(hop.found, hop.identity, hop.exporter)
 
 
 class _End(NamedTuple):
     """One file that imports lead to."""
 
     found: Resolution
+    identity: object
     exporter: object  # identity of the module that forwards to it; None for what is imported itself
     name: str  # its own
     followed: bool  # whether its imports count
@@ -164,18 +165,10 @@ class _Links(NamedTuple):
 
     links: tuple[_Link, ...]  # those that are resolved at load
     delayed: tuple[Import, ...]  # the others
-    ends: dict[object, _End]  # of the links, by identity: each file once, as it is met first
+    ends: tuple[_End, ...]  # of the links: each file once, as it is met first
     names: tuple[str, ...]  # that were searched for, lower-case
     regular: bool  # every file is found by its own name, so that names decide what is loaded already
     lack_symbols: bool
-
-
-class _Block(NamedTuple):
-    """What the imports of one module of a tree lead to."""
-
-    importer: int  # id of the module
-    links: Sequence[_Link]
-    leads_to: Container[object] | None = None  # identities; None: not put together
 
 
 class _Usual:
@@ -189,6 +182,7 @@ class _Usual:
         self._process = Process(setting.target, _before(setting))
         self._loaded = _answers_before(setting)
         self._links: dict[object, _Links | None] = {}  # by file
+        self._ends: dict[tuple[object, object], _End] = {}  # by identity and exporter
 
     def links(self, name: str, image: Image, rules: Order) -> _Links | None:
         """Of a file, by its base name and image, by the rules that hold this; None for one with a search of its own."""
@@ -204,11 +198,13 @@ class _Usual:
         delayed = tuple(imported for imported in image.imports if imported.kind == "delay")
         every = [end for link in links for end in link.ends()]
         ends: dict[object, _End] = {}
-        for identity, end in every:
-            ends.setdefault(identity, end)
-        names = tuple({sys.intern(end.found.name.lower()) for _, end in every})
-        regular = all(end.name.lower() == end.found.name.lower() for _, end in every)
-        return _Links(links, delayed, ends, names, regular, any(link.lacks_symbols() for link in links))
+        for end in every:
+            shared = self._ends.setdefault((end.identity, end.exporter), end)
+            ends.setdefault(end.identity, shared if shared.found is end.found else end)
+        names = tuple({sys.intern(end.found.name.lower()) for end in every})
+        regular = all(end.name.lower() == end.found.name.lower() for end in every)
+        lack_symbols = any(link.lacks_symbols() for link in links)
+        return _Links(links, delayed, tuple(ends.values()), names, regular, lack_symbols)
 
     def _shared(self, link: _Link) -> _Link:
         was_loaded = link.found.rule is not None and link.found.rule.step == "loaded"
@@ -225,7 +221,7 @@ class _Walk:
         self.rules = rules or (search.order(target, path, image) if image else search.by_name(target))
         self.delayed = search.delayed_order(target, path)
         self.modules: list[Module] = []
-        self.blocks: list[_Block] = []
+        self.blocks: list[tuple[int, Sequence[_Link]]] = []  # id of an importer, and what its imports lead to
         self.ids: dict[object, int] = {}
         self.queue: deque[tuple[Module, Order]] = deque()  # whose imports are to be followed, by the rules it inherited
         self.later: deque[tuple[Module, Import]] = deque()
@@ -238,7 +234,7 @@ class _Walk:
         self._preload()
         if image is None:
             root = Resolution(path, "found")
-            self._new(_end(root), _identity(root), 0, self.rules, delayed=False)
+            self._new(_end(root, _identity(root)), 0, self.rules, delayed=False)
         else:
             self.process.images[os.path.abspath(path)] = image
             self._root(path, image)
@@ -278,8 +274,8 @@ class _Walk:
         self.given.add(found.name.lower())
         # what is left of a damaged root counts, too
         followed = status in ("found", "corrupt") and image.runs_in(self.target.architecture, windows.architecture)
-        end = _End(found, None, search.base_name(full), followed and image.resolves_imports())
-        self._new(end, _identity(found), 0, self.rules, delayed=False)
+        end = _End(found, _identity(found), None, search.base_name(full), followed and image.resolves_imports())
+        self._new(end, 0, self.rules, delayed=False)
 
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
@@ -294,9 +290,9 @@ class _Walk:
             if rules is not None:
                 self.loaded_alone[path] = rules
 
-    def _new(self, end: _End, identity: object, depth: int, rules: Order, *, delayed: bool) -> None:
+    def _new(self, end: _End, depth: int, rules: Order, *, delayed: bool) -> None:
         """A new module; one that is there will be followed."""
-        (searched, status, path, rule, image, reason, tried), _, name, followed = end
+        (searched, status, path, rule, image, reason, tried), identity, _, name, followed = end
         identifier = self.ids[identity] = len(self.modules)
         module = Module(identifier, name, path, status, depth, delayed, rule, tried, reason, image)
         self.modules.append(module)
@@ -328,12 +324,11 @@ class _Walk:
         if not (self.is_usual and usual.regular and self.given.isdisjoint(usual.names)):
             self._connect(module, (self._here(link, module.name, image, rules) for link in usual.links), rules)
             return
-        self.blocks.append(_Block(module.id, usual.links, usual.ends))
+        self.blocks.append((module.id, usual.links))
         self.lacks_symbols = self.lacks_symbols or usual.lack_symbols
-        for identity, end in usual.ends.items():
-            if identity not in self.ids:
-                above = module if end.exporter is None else self.modules[self.ids[end.exporter]]
-                self._new(end, identity, above.depth + 1, rules, delayed=module.delayed)
+        for end in usual.ends:
+            if end.identity not in self.ids:
+                self._new(end, self._depth_below(module, end.exporter), rules, delayed=module.delayed)
 
     def _expand_by_itself(self, module: Module, image: Image, rules: Order) -> None:
         own = rules
@@ -371,29 +366,34 @@ class _Walk:
     def _connect(self, module: Module, links: Iterable[_Link], rules: Order) -> None:
         """Add what imports lead to: what the first one brings into the process counts for the next."""
         done: list[_Link] = []
-        self.blocks.append(_Block(module.id, done))
+        self.blocks.append((module.id, done))
         for link in links:
             done.append(link)
             self.lacks_symbols = self.lacks_symbols or link.lacks_symbols()
             delayed = module.delayed or link.kind == "delay"
             if link.identity not in self.ids:
-                self._new(_end(link.found), link.identity, module.depth + 1, rules, delayed=delayed)
+                self._new(_end(link.found, link.identity), module.depth + 1, rules, delayed=delayed)
             for hop in link.hops:
                 if hop.identity not in self.ids:
-                    depth = self.modules[self.ids[hop.exporter]].depth + 1
-                    self._new(_end(hop.found), hop.identity, depth, rules, delayed=delayed)
+                    depth = self._depth_below(module, hop.exporter)
+                    self._new(_end(hop.found, hop.identity), depth, rules, delayed=delayed)
+
+    def _depth_below(self, importer: Module, exporter: object) -> int:
+        """Of what a module imports, or of what the exporter of that forwards to."""
+        return (importer if exporter is None else self.modules[self.ids[exporter]]).depth + 1
 
 
 def _edges(
-    blocks: Iterable[_Block], ids: Mapping[object, int], identities: Sequence[object], only: int | None
+    blocks: Iterable[tuple[int, Sequence[_Link]]],
+    ids: Mapping[object, int],
+    identities: Sequence[object],
+    only: int | None,
 ) -> tuple[Edge, ...]:
     """The edges of a tree, or those to one module; all that one module forwards to another is one."""
     edges: list[Edge] = []
     forwards: dict[tuple[int, int], int] = {}
     wanted = None if only is None else identities[only]
-    for importer, links, leads_to in blocks:
-        if wanted is not None and leads_to is not None and wanted not in leads_to:
-            continue
+    for importer, links in blocks:
         for kind, dll, symbols, unresolved, source, _, identity, hops in links:
             for hop in hops:
                 if wanted is not None and hop.identity != wanted:
@@ -410,9 +410,9 @@ def _edges(
     return tuple(edges)
 
 
-def _end(found: Resolution, exporter: object = None) -> _End:
+def _end(found: Resolution, identity: object, exporter: object = None) -> _End:
     is_followed = found.status == "found" and found.image is not None and found.image.resolves_imports()
-    return _End(found, exporter, search.base_name(found.path or found.name), is_followed)
+    return _End(found, identity, exporter, search.base_name(found.path or found.name), is_followed)
 
 
 def _has_flags(image: Image, target: Target) -> bool:

@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from depwalk import files, wheel
@@ -281,10 +282,10 @@ class Workers:
         futures: list[Future[Judged]] = []
         try:
             for task in tasks:
-                if isinstance(self._pool, ThreadPoolExecutor):
-                    futures.append(self._pool.submit(do, task, self.given))
-                elif self._pool is not None:
-                    futures.append(self._pool.submit(_do_as_given, task))
+                assert self._pool is not None
+                is_other_process = isinstance(self._pool, ProcessPoolExecutor)
+                function = _do_as_given if is_other_process else partial(do, given=self.given)
+                futures.append(self._pool.submit(function, task))
         except BrokenProcessPool:
             if not futures:
                 self._renew()
