@@ -152,11 +152,11 @@ def _scan(options: argparse.Namespace, policy: Policy) -> int:
 def _follow(scan: Scan, summary: Summary, database: Database | None, writer: _Lines | _Rows | None) -> bool:
     """Go through all rows, as far as nobody interrupts; whether that was to the end."""
     earlier = database.earlier(trees=isinstance(writer, _Lines)) if database is not None else None
-    with _progress(scan) as advance:
+    with _progress(scan) as advance, _interruptible() as whole_row:
         rows = scan.rows(earlier)
         try:
             for row in rows:
-                with _uninterrupted():
+                with whole_row:
                     if database is not None:
                         database.add(row)
                     if writer is not None:
@@ -169,23 +169,39 @@ def _follow(scan: Scan, summary: Summary, database: Database | None, writer: _Li
     return True
 
 
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
+class _WholeRow:
     """Within it, the first Ctrl-C waits until the end: a row is kept, written and counted, or nothing of it is."""
-    asked: list[int] = []
 
-    def later(number: int, _: object) -> None:
-        if asked:
+    def __init__(self) -> None:
+        self.begun = self.asked = False
+
+    def __enter__(self) -> None:
+        self.begun = True
+
+    def __exit__(self, failed: object, *_: object) -> None:
+        self.begun = False
+        if self.asked and failed is None:
             raise KeyboardInterrupt
-        asked.append(number)
 
-    before = signal.signal(signal.SIGINT, later)
+    def interrupt(self, *_: object) -> None:
+        """The handler of the signal."""
+        if self.asked or not self.begun:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+@contextmanager
+def _interruptible() -> Iterator[_WholeRow]:
+    whole_row = _WholeRow()
+    before = signal.getsignal(signal.SIGINT)
+    if before in (None, signal.SIG_IGN):  # shells have what runs in the background ignore Ctrl-C
+        yield whole_row
+        return
+    signal.signal(signal.SIGINT, whole_row.interrupt)
     try:
-        yield
+        yield whole_row
     finally:
         signal.signal(signal.SIGINT, before)
-    if asked:
-        raise KeyboardInterrupt
 
 
 def _compare_only(options: argparse.Namespace) -> int:
