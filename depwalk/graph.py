@@ -143,21 +143,14 @@ class _Link(NamedTuple):
     def lacks_symbols(self) -> bool:
         return bool(self.unresolved or (self.hops and any(hop.unresolved for hop in self.hops)))
 
-    def ends(self) -> Iterator[_End]:
-        """What it leads to, in the order of the walk."""
-        yield _end(self.found, self.identity)
-        for hop in self.hops:
-            yield _end(hop.found, hop.identity, hop.exporter)
+    @property
+    def exporter(self) -> None:
+        """Nobody forwards to it."""
 
-
-class _End(NamedTuple):
-    """One file that imports lead to."""
-
-    found: Resolution
-    identity: object
-    exporter: object  # identity of the module that forwards to it; None for what is imported itself
-    name: str  # its own
-    followed: bool  # whether its imports count
+    def ends(self) -> Iterator[_Link | _Hop]:
+        """All that it leads to, in the order of the walk."""
+        yield self
+        yield from self.hops
 
 
 class _Links(NamedTuple):
@@ -165,7 +158,7 @@ class _Links(NamedTuple):
 
     links: tuple[_Link, ...]  # those that are resolved at load
     delayed: tuple[Import, ...]  # the others
-    ends: tuple[_End, ...]  # of the links: each file once, as it is met first
+    ends: tuple[_Link | _Hop, ...]  # each file that they lead to once, as it is met first
     names: tuple[str, ...]  # that were searched for, lower-case
     regular: bool  # every file is found by its own name, so that names decide what is loaded already
     lack_symbols: bool
@@ -182,7 +175,6 @@ class _Usual:
         self._process = Process(setting.target, _before(setting))
         self._loaded = _answers_before(setting)
         self._links: dict[object, _Links | None] = {}  # by file
-        self._ends: dict[tuple[object, object], _End] = {}  # by identity and exporter
 
     def links(self, name: str, image: Image, rules: Order) -> _Links | None:
         """Of a file, by its base name and image, by the rules that hold this; None for one with a search of its own."""
@@ -197,12 +189,11 @@ class _Usual:
     def _of(self, image: Image, links: tuple[_Link, ...]) -> _Links:
         delayed = tuple(imported for imported in image.imports if imported.kind == "delay")
         every = [end for link in links for end in link.ends()]
-        ends: dict[object, _End] = {}
+        ends: dict[object, _Link | _Hop] = {}
         for end in every:
-            shared = self._ends.setdefault((end.identity, end.exporter), end)
-            ends.setdefault(end.identity, shared if shared.found is end.found else end)
+            ends.setdefault(end.identity, end)
         names = tuple({sys.intern(end.found.name.lower()) for end in every})
-        regular = all(end.name.lower() == end.found.name.lower() for end in every)
+        regular = all(_own_name(end.found).lower() == end.found.name.lower() for end in every)
         lack_symbols = any(link.lacks_symbols() for link in links)
         return _Links(links, delayed, tuple(ends.values()), names, regular, lack_symbols)
 
@@ -234,7 +225,7 @@ class _Walk:
         self._preload()
         if image is None:
             root = Resolution(path, "found")
-            self._new(_end(root, _identity(root)), 0, self.rules, delayed=False)
+            self._new(root, _identity(root), 0, self.rules, delayed=False)
         else:
             self.process.images[os.path.abspath(path)] = image
             self._root(path, image)
@@ -272,10 +263,9 @@ class _Walk:
             reason = f"{image.architecture}, but the process is {self.target.architecture}"
         found = Resolution(os.path.basename(path), status, full, image=image, reason=reason)
         self.given.add(found.name.lower())
-        # what is left of a damaged root counts, too
-        followed = status in ("found", "corrupt") and image.runs_in(self.target.architecture, windows.architecture)
-        end = _End(found, _identity(found), None, search.base_name(full), followed and image.resolves_imports())
-        self._new(end, 0, self.rules, delayed=False)
+        self._new(found, _identity(found), 0, self.rules, delayed=False)
+        if status == "corrupt" and image.runs_in(self.target.architecture, windows.architecture):
+            self._put_off(self.modules[0], self.rules)  # what is left of a damaged root counts, too
 
     def _preload(self) -> None:
         """What is in the process before the file is loaded (windows-loader 1.4)."""
@@ -290,20 +280,24 @@ class _Walk:
             if rules is not None:
                 self.loaded_alone[path] = rules
 
-    def _new(self, end: _End, depth: int, rules: Order, *, delayed: bool) -> None:
+    def _new(self, found: Resolution, identity: object, depth: int, rules: Order, *, delayed: bool) -> None:
         """A new module; one that is there will be followed."""
-        (searched, status, path, rule, image, reason, tried), identity, _, name, followed = end
+        searched, status, path, rule, image, reason, tried = found
+        name = _own_name(found)
         identifier = self.ids[identity] = len(self.modules)
         module = Module(identifier, name, path, status, depth, delayed, rule, tried, reason, image)
         self.modules.append(module)
         if status in ("found", "system") and not delayed:
             key = name.lower()
-            self.process.loaded.setdefault(key, end.found)
+            self.process.loaded.setdefault(key, found)
             self.is_usual = self.is_usual and key == searched.lower()
-        if followed:
-            if identifier < MAX_MODULES:
-                own = self.loaded_alone.get(path or "", rules) if self.loaded_alone and depth else rules
-                self.queue.append((module, own))
+        if status == "found":
+            self._put_off(module, self.loaded_alone.get(path or "", rules) if self.loaded_alone and depth else rules)
+
+    def _put_off(self, module: Module, rules: Order) -> None:
+        if module.image is not None and module.image.resolves_imports():
+            if module.id < MAX_MODULES:
+                self.queue.append((module, rules))
             else:
                 self.complete = False
 
@@ -328,7 +322,8 @@ class _Walk:
         self.lacks_symbols = self.lacks_symbols or usual.lack_symbols
         for end in usual.ends:
             if end.identity not in self.ids:
-                self._new(end, self._depth_below(module, end.exporter), rules, delayed=module.delayed)
+                depth = self._depth_below(module, end.exporter)
+                self._new(end.found, end.identity, depth, rules, delayed=module.delayed)
 
     def _expand_by_itself(self, module: Module, image: Image, rules: Order) -> None:
         own = rules
@@ -372,11 +367,11 @@ class _Walk:
             self.lacks_symbols = self.lacks_symbols or link.lacks_symbols()
             delayed = module.delayed or link.kind == "delay"
             if link.identity not in self.ids:
-                self._new(_end(link.found, link.identity), module.depth + 1, rules, delayed=delayed)
+                self._new(link.found, link.identity, module.depth + 1, rules, delayed=delayed)
             for hop in link.hops:
                 if hop.identity not in self.ids:
                     depth = self._depth_below(module, hop.exporter)
-                    self._new(_end(hop.found, hop.identity), depth, rules, delayed=delayed)
+                    self._new(hop.found, hop.identity, depth, rules, delayed=delayed)
 
     def _depth_below(self, importer: Module, exporter: object) -> int:
         """Of what a module imports, or of what the exporter of that forwards to."""
@@ -410,9 +405,9 @@ def _edges(
     return tuple(edges)
 
 
-def _end(found: Resolution, identity: object, exporter: object = None) -> _End:
-    is_followed = found.status == "found" and found.image is not None and found.image.resolves_imports()
-    return _End(found, identity, exporter, search.base_name(found.path or found.name), is_followed)
+def _own_name(found: Resolution) -> str:
+    """The base name of a file; of what is none the name that was searched for."""
+    return search.base_name(found.path or found.name)
 
 
 def _has_flags(image: Image, target: Target) -> bool:
