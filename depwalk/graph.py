@@ -101,7 +101,7 @@ class Graph:
 
     @cached_property
     def _edges_to(self) -> dict[int, tuple[Edge, ...]]:
-        return {}
+        return {}  # of those modules that somebody has asked about
 
 
 def walk(path: str, image: Image, target: Target, *, by_code: bool = False) -> Graph:
@@ -320,10 +320,7 @@ class _Walk:
             return
         self.blocks.append((module.id, usual.links))
         self.lacks_symbols = self.lacks_symbols or usual.lack_symbols
-        for end in usual.ends:
-            if end.identity not in self.ids:
-                depth = self._depth_below(module, end.exporter)
-                self._new(end.found, end.identity, depth, rules, delayed=module.delayed)
+        self._meet(usual.ends, module, rules, delayed=module.delayed)
 
     def _expand_by_itself(self, module: Module, image: Image, rules: Order) -> None:
         own = rules
@@ -365,17 +362,14 @@ class _Walk:
         for link in links:
             done.append(link)
             self.lacks_symbols = self.lacks_symbols or link.lacks_symbols()
-            delayed = module.delayed or link.kind == "delay"
-            if link.identity not in self.ids:
-                self._new(link.found, link.identity, module.depth + 1, rules, delayed=delayed)
-            for hop in link.hops:
-                if hop.identity not in self.ids:
-                    depth = self._depth_below(module, hop.exporter)
-                    self._new(hop.found, hop.identity, depth, rules, delayed=delayed)
+            self._meet(link.ends(), module, rules, delayed=module.delayed or link.kind == "delay")
 
-    def _depth_below(self, importer: Module, exporter: object) -> int:
-        """Of what a module imports, or of what the exporter of that forwards to."""
-        return (importer if exporter is None else self.modules[self.ids[exporter]]).depth + 1
+    def _meet(self, ends: Iterable[_Link | _Hop], importer: Module, rules: Order, *, delayed: bool) -> None:
+        """Add the files of these that are new: imported by a module, or forwarded to by what it imports."""
+        for end in ends:
+            if end.identity not in self.ids:
+                above = importer if end.exporter is None else self.modules[self.ids[end.exporter]]
+                self._new(end.found, end.identity, above.depth + 1, rules, delayed=delayed)
 
 
 def _edges(

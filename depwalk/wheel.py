@@ -164,6 +164,7 @@ def metadata_folders(site: str, wanted: str = "") -> tuple[str, ...]:
 
 
 def _likely_first(site: str, wanted: str, some: Iterable[str]) -> tuple[str, ...]:
+    """Some of the folders of a site: see metadata_folders."""
     first, names = normalised(_TOP.split(wanted.lower(), maxsplit=1)[0]), _folders(site)
     return tuple(sorted(some, key=lambda folder: not names[folder].startswith(first)))
 

@@ -25,5 +25,6 @@ def unjudged(file: File, _image: object, case: Case, *_: Any) -> tuple[Row, None
 
 
 if __name__ == "__main__":
-    judge._row = unjudged  # type: ignore[assignment]  # noqa: SLF001  (forked processes have it, too)
+    # processes of the scan are forked and have it, too
+    judge._row = unjudged  # noqa: SLF001  (only a benchmark wants rows without a judgement: there is no way to ask for them)
     sys.exit(cli.main(["scan", *sys.argv[1:]]))

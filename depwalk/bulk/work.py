@@ -10,7 +10,7 @@ import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ class Given:
 
     question: Question
     sites: Mapping[str, Site | None]  # of units that are no wheels, by path; None for one of which not all is listed
-    wheels: Mapping[str, Sequence[str]] = field(default_factory=dict)  # that others may need: see wheels.by_name
+    wheels: Mapping[str, Sequence[str]]  # that others may need: see wheels.by_name
 
 
 @dataclass(frozen=True)
@@ -280,11 +280,11 @@ class Workers:
     def _submitted(self, tasks: Sequence[Task]) -> list[Future[Judged]]:
         """The first of some tasks, or all, in work."""
         futures: list[Future[Judged]] = []
+        in_processes = isinstance(self._pool, ProcessPoolExecutor)
+        function = _do_as_given if in_processes else partial(do, given=self.given)
         try:
             for task in tasks:
                 assert self._pool is not None
-                is_other_process = isinstance(self._pool, ProcessPoolExecutor)
-                function = _do_as_given if is_other_process else partial(do, given=self.given)
                 futures.append(self._pool.submit(function, task))
         except BrokenProcessPool:
             if not futures:

@@ -192,9 +192,10 @@ class _WholeRow:
 
 @contextmanager
 def _interruptible() -> Iterator[_WholeRow]:
+    """Within it, Ctrl-C raises KeyboardInterrupt, but for what _WholeRow says; where it is ignored, it stays so."""
     whole_row = _WholeRow()
     before = signal.getsignal(signal.SIGINT)
-    if before in (None, signal.SIG_IGN):  # shells have what runs in the background ignore Ctrl-C
+    if before in (None, signal.SIG_IGN):  # None is a handler of the program that Python is embedded in
         yield whole_row
         return
     signal.signal(signal.SIGINT, whole_row.interrupt)

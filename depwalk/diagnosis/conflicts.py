@@ -110,12 +110,8 @@ def older_copy(evidence: Evidence) -> Iterator[Finding]:
     """`already-loaded` or `shadowed`, as a warning: a foreign copy hides a newer one of the importer's own."""
     modules = evidence.graph.modules
     files = [module for module in modules if module.image is not None]
-    importers = {_folder_key(module): module for module in files}  # one for each directory will do
-    hiding = {
-        taken.id
-        for taken in files
-        if len(importers) > 1 and any(_may_hide(taken, importer, evidence) for importer in importers.values())
-    }
+    importers = {_folder_key(module): module for module in files}.values()  # one for each directory will do
+    hiding = {taken.id for taken in files if any(_may_hide(taken, importer, evidence) for importer in importers)}
     told: set[int] = set()
     for edge in evidence.graph.edges if hiding else ():
         taken, importer = modules[edge.imported], modules[edge.importer]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from depwalk.host import Host
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from depwalk.target.python import Build
     from depwalk.wheel import Distribution
 
-_NO_PROBLEM = {"found", "system"}  # statuses
-_PROBLEMS = "modules of other statuses"  # a question to Evidence.asked
 _SHOWN = 6  # directories named in a finding; a module's `tried` has them all
 
 
@@ -66,10 +65,11 @@ class Evidence:
 
     def problems(self, *statuses: str, delayed: bool = False) -> list[Module]:
         """Modules of these bad statuses other than the root: those that a load needs, or the delay-loaded ones."""
-        if _PROBLEMS not in self.asked:
-            self.asked[_PROBLEMS] = [module for module in self.graph.modules[1:] if module.status not in _NO_PROBLEM]
-        problems: list[Module] = self.asked[_PROBLEMS]
-        return [module for module in problems if module.status in statuses and module.delayed == delayed]
+        return [module for module in self._problems if module.status in statuses and module.delayed == delayed]
+
+    @cached_property
+    def _problems(self) -> list[Module]:
+        return [module for module in self.graph.modules[1:] if module.status not in ("found", "system")]
 
     def importer(self, module: Module) -> str:
         """Name of the module that needs another; the one nearest to the root if there are several."""

@@ -201,7 +201,6 @@ def missing_system_function(evidence: Evidence) -> Iterable[Finding]:
     """`windows-too-old` by function: a DLL of Windows lacks a function that later versions have."""
     modules, target = evidence.graph.modules, evidence.target
     key = missing_system_function, Setting(target)
-    key = evidence.graph.rules.asked.setdefault(key, key)  # one for all trees with the same search
     later = {found.id for found in modules if found.image is not None and _may_need_later(found.image, target, key)}
     for edge in evidence.graph.edges if later else evidence.graph.unresolved:
         importer, exporter = modules[edge.importer], modules[edge.imported]

@@ -236,6 +236,19 @@ def resumed(folder: Path, path: Path) -> int:
 
 
 @POSIX
+def test_a_scan_in_the_background_goes_on_when_its_shell_has_it_ignore_ctrl_c(large: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a child inherits that
+    try:
+        scan = Scanning(large, "--jobs", 1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    scan.read(1)
+    scan.end(signal.SIGINT)
+    assert scan.finish() == (FAILS, "")
+    assert len(scan.rows) == ROWS
+
+
+@POSIX
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_interrupted_scan_says_so_and_shows_what_is_done(jobs: int, large: Path) -> None:
     scan = Scanning(large, "--jobs", jobs)
